@@ -1,0 +1,125 @@
+/**
+ * Applies what is committed and durable here, in batches, and answers the callers. Raft's own bookkeeping goes into the same batch of the state machine,
+ * so state and applied index cannot part.
+ *
+ * Owns the applied position. Snapshots are taken and installed while it holds still.
+ */
+import { Effect, Semaphore } from "effect"
+import * as ConfigurationCodec from "./codec/ConfigurationCodec.ts"
+import * as MetaCodec from "./codec/MetaCodec.ts"
+import type { LogIndex } from "./core/Entry.ts"
+import { EntryKind } from "./core/Entry.ts"
+import { invariant } from "./core/Invariant.ts"
+import type { Entry } from "./Entry.ts"
+import type { EntryCache } from "./EntryCache.ts"
+import * as Limits from "./Limits.ts"
+import type { LogStoreError } from "./LogStore.ts"
+import { LogStore } from "./LogStore.ts"
+import type { Mailbox } from "./Mailbox.ts"
+import type { Proposals } from "./Proposals.ts"
+import type { RaftMeta, StateMachineError } from "./StateMachine.ts"
+import { StateMachine } from "./StateMachine.ts"
+import * as Wakeup from "./Wakeup.ts"
+
+export interface Applier {
+  /** The state machine's position and the configuration there. */
+  readonly head: () => MetaCodec.Head
+  /** Entries up to `index` may be applied. */
+  readonly advanceUnsafe: (index: LogIndex) => void
+  /** Runs `effect` between two batches; nothing is applied meanwhile. */
+  readonly pause: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /** The state machine was replaced, while paused. */
+  readonly resetUnsafe: (head: MetaCodec.Head) => void
+  /** The actor. */
+  readonly run: Effect.Effect<never, LogStoreError | StateMachineError>
+}
+
+export const make = Effect.fnUntraced(function*(options: {
+  readonly head: MetaCodec.Head
+  readonly cache: EntryCache
+  readonly mailbox: Mailbox
+  readonly proposals: Proposals
+}) {
+  const { cache, mailbox, proposals } = options
+  const logStore = yield* LogStore
+  const stateMachine = yield* StateMachine
+  const wakeup = yield* Wakeup.make
+  const semaphore = yield* Semaphore.make(1)
+  let head = options.head
+  let target = head.index
+
+  const readBatch = Effect.suspend((): Effect.Effect<ReadonlyArray<Entry>, LogStoreError> => {
+    const from = head.index + 1
+    const to = Math.min(target, head.index + Limits.applyEntriesMax)
+    const cached = cache.read(from, to, Limits.applyBytesMax, Limits.applyEntriesMax)
+    return cached !== undefined ? Effect.succeed(cached) : logStore.read(from, to, Limits.applyBytesMax)
+  })
+
+  const applyBatch = Effect.gen(function*() {
+    const entries = yield* readBatch
+    invariant(
+      entries.length > 0 && entries[0]!.index === head.index + 1,
+      `entry ${head.index + 1} is committed, but cannot be read from the log`
+    )
+    const commands = commandsOf(entries)
+    const next = headAfter(head, entries)
+    const meta: RaftMeta = { head: MetaCodec.encodeHead(next), changes: [] }
+    const results = yield* stateMachine.apply(commands, meta)
+    invariant(
+      results.length === commands.length,
+      `the state machine answered ${results.length} of ${commands.length} commands`
+    )
+    head = next
+    proposals.applied(commands, results)
+    cache.evict(head.index)
+    mailbox.complete({ _tag: "Applied", index: head.index })
+  })
+
+  const applyAll = Effect.whileLoop({
+    while: () => head.index < target,
+    body: () => semaphore.withPermit(Effect.suspend(() => head.index < target ? applyBatch : Effect.void)),
+    step: () => {}
+  })
+
+  const applier: Applier = {
+    head: () => head,
+    advanceUnsafe: (index) => {
+      if (index <= target) return
+      target = index
+      wakeup.ringUnsafe()
+    },
+    pause: semaphore.withPermit,
+    resetUnsafe: (replaced) => {
+      head = replaced
+      target = Math.max(target, head.index)
+    },
+    run: Effect.forever(Effect.andThen(wakeup.wait, applyAll))
+  }
+  return applier
+})
+
+const commandsOf = (entries: ReadonlyArray<Entry>): ReadonlyArray<Entry> => {
+  for (const entry of entries) {
+    if (entry.kind !== EntryKind.Command) return entries.filter(isCommand)
+  }
+  return entries
+}
+
+const isCommand = (entry: Entry): boolean => {
+  invariant(
+    entry.kind <= EntryKind.Configuration,
+    `entry ${entry.index} is of kind ${entry.kind}, which this program does not know: run a newer version`
+  )
+  return entry.kind === EntryKind.Command
+}
+
+const headAfter = (head: MetaCodec.Head, entries: ReadonlyArray<Entry>): MetaCodec.Head => {
+  const last = entries[entries.length - 1]!
+  let { configuration, configurationIndex } = head
+  for (const entry of entries) {
+    if (entry.kind !== EntryKind.Configuration) continue
+    configuration = ConfigurationCodec.decode(entry.data)
+    configurationIndex = entry.index
+  }
+  return { index: last.index, term: last.term, configuration, configurationIndex, sessions: head.sessions }
+}

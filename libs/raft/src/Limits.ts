@@ -1,0 +1,84 @@
+/** Every bound of this library, with what happens at it. */
+
+/**
+ * Commands of one proposal group, payload bytes of one command, and payload bytes of a group; more is refused as `TooLarge`. A group is forwarded
+ * in one frame, so with 4 bytes more per command it must stay below what the transport carries (8 MiB in `@dkv/transport`).
+ */
+export const groupCommandsMax = 65_536
+export const commandBytesMax = 4 * 1024 * 1024
+export const groupBytesMax = 7 * 1024 * 1024
+
+/** Proposals that wait for an answer on one member, in groups and in payload bytes; more is refused as `Busy`. */
+export const proposalsMax = 100_000
+export const proposalBytesMax = 64 * 1024 * 1024
+
+/** Payload bytes that a leader appends beyond its commit index; more is refused as `Busy`. */
+export const uncommittedBytesMax = 64 * 1024 * 1024
+
+/** Reads that wait for an answer on one member; more are refused as `Busy`. */
+export const readsMax = 200_000
+
+/** Changes of membership or leadership that wait for an answer on one member; more are refused as `Busy`. */
+export const changesMax = 64
+
+/** Unprocessed frames from one peer, in count and bytes; more are dropped, and Raft sends them again. */
+export const peerFramesMax = 4096
+export const peerFrameBytesMax = 64 * 1024 * 1024
+
+/** Unacknowledged appends per peer, in messages and payload bytes; a leader waits beyond them. */
+export const windowMessagesMax = 64
+export const windowBytesMax = 8 * 1024 * 1024
+
+/** Payload bytes of one append message; a larger single entry still travels, alone. And its entries, since even empty ones take room in a frame. */
+export const messageBytesMax = 1024 * 1024
+export const messageEntriesMax = 65_536
+
+/** A new commit index that no append has carried to a follower by then is told by itself. */
+export const commitDelayMillis = 5
+
+/** Commands and payload bytes applied in one batch. */
+export const applyEntriesMax = 4096
+export const applyBytesMax = 4 * 1024 * 1024
+
+/** Entries kept in memory, in count and payload bytes, beyond those not yet applied; older ones are read from the log. */
+export const cacheEntriesMax = 20_000
+export const cacheBytesMax = 8 * 1024 * 1024
+
+/** The same for entries that are durable and wait to be applied, should the state machine fall behind. */
+export const cacheBacklogEntriesMax = 200_000
+export const cacheBacklogBytesMax = 64 * 1024 * 1024
+
+/** Log bytes, and time, after which applied state is made durable and the log is shortened. */
+export const compactAfterBytes = 64 * 1024 * 1024
+export const compactAfterMillis = 30_000
+
+/** How often the two conditions are looked at. */
+export const compactCheckMillis = 250
+
+/** Applied entries kept in the log, for members that are a little behind. */
+export const trailingEntries = 10_000
+
+/** Snapshot chunks on their way without an acknowledgement. */
+export const snapshotWindowChunks = 4
+
+/** Payload bytes appended during a snapshot transfer that are kept for its receiver; beyond them it will need another snapshot. */
+export const snapshotPinBytesMax = 256 * 1024 * 1024
+
+/** Snapshot bytes sent per second to one peer, so that a catch-up does not starve the others. */
+export const snapshotBytesPerSecond = 64 * 1024 * 1024
+
+/** A snapshot transfer that makes no progress for this long asks the receiver where it is; after `snapshotRetriesMax` silences it is given up. */
+export const snapshotSilenceMillis = 2000
+export const snapshotRetriesMax = 5
+
+/** A proposal or read that was turned away for want of a leader is tried again after this long. */
+export const retryMillis = 50
+
+/** A read index that the leader has not answered is asked for again after this long. */
+export const readRetryMillis = 500
+
+/** Deadline of a call that names none. */
+export const callTimeoutMillis = 5000
+
+/** At most one log line in this time about frames that make no sense. */
+export const malformedReportMillis = 10_000

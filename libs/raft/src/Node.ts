@@ -1,0 +1,286 @@
+/** Puts a member together: recovers log and state, starts the actors, runs one role after another until the scope closes. */
+import { Clock, Deferred, Effect, Option, Random } from "effect"
+import type { Scope } from "effect"
+import * as Applier from "./Applier.ts"
+import { Changes, type ChangeReason } from "./Changes.ts"
+import * as ConfigurationCodec from "./codec/ConfigurationCodec.ts"
+import * as Compactor from "./Compactor.ts"
+import type { RoleName } from "./core/Core.ts"
+import { Core } from "./core/Core.ts"
+import type { MemberId } from "./core/Entry.ts"
+import { LogShape } from "./core/LogShape.ts"
+import { EntryCache } from "./EntryCache.ts"
+import * as Limits from "./Limits.ts"
+import { LogStore } from "./LogStore.ts"
+import * as LogWriter from "./LogWriter.ts"
+import * as Mailbox from "./Mailbox.ts"
+import type { Member } from "./Member.ts"
+import { now, peers, vital } from "./Member.ts"
+import type { ChangeWish } from "./PeerMessage.ts"
+import { Completer, Proposals } from "./Proposals.ts"
+import { MembershipError, type MemberStopped } from "./RaftError.ts"
+import type { MembershipChange, Options, RaftNode, Status } from "./RaftNode.ts"
+import { Readers } from "./Readers.ts"
+import * as Recovery from "./Recovery.ts"
+import * as Replicator from "./Replicator.ts"
+import * as Candidate from "./roles/Candidate.ts"
+import * as Follower from "./roles/Follower.ts"
+import * as Leader from "./roles/Leader.ts"
+import * as Learner from "./roles/Learner.ts"
+import * as PreCandidate from "./roles/PreCandidate.ts"
+import * as SnapshotReceiver from "./SnapshotReceiver.ts"
+import * as SnapshotTransfers from "./SnapshotTransfers.ts"
+import { StateMachine } from "./StateMachine.ts"
+import { Transport } from "./Transport.ts"
+import * as Wakeup from "./Wakeup.ts"
+
+const roles: { readonly [Role in RoleName]: (member: Member) => Effect.Effect<RoleName, never, Scope.Scope> } = {
+  Follower: Follower.run,
+  PreCandidate: PreCandidate.run,
+  Candidate: Candidate.run,
+  Leader: Leader.run,
+  Learner: Learner.run
+}
+
+export const make = Effect.fnUntraced(function*(options: Options) {
+  const member = yield* assemble(options)
+  const { clock, core, mailbox, transport } = member
+  const scope = yield* Effect.scope
+
+  const releaseCallers = Effect.sync(() => {
+    member.proposals.stop()
+    member.readers.stop()
+    member.changes.stop()
+    member.completer.flush()
+  })
+  yield* Effect.addFinalizer(() => releaseCallers)
+  yield* Effect.forkIn(Effect.ensuring(Effect.ignore(Deferred.await(member.stopped)), releaseCallers), scope)
+  const spawn = <E extends { readonly message: string }, R>(actor: Effect.Effect<unknown, E, R>) =>
+    Effect.forkIn(vital(member, actor), scope)
+
+  yield* transport.setPeers(peers(member))
+  yield* transport.serve({
+    onFrame: (from, _lane, frame) => void mailbox.receive(from, frame),
+    onUp: (peer) => mailbox.complete({ _tag: "Connected", peer }),
+    onDown: (peer) => mailbox.complete({ _tag: "Unreachable", peer })
+  })
+  yield* spawn(member.logWriter.run)
+  yield* spawn(member.applier.run)
+  yield* spawn(member.receiver.run)
+  yield* spawn(member.completer.run)
+  yield* spawn(watchDeadlines(member))
+  yield* spawn(Effect.suspend(() => {
+    let known: ReadonlyMap<MemberId, string> = new Map()
+    const follow = Effect.suspend(() => {
+      const present = peers(member, known)
+      known = new Map(present.map(({ address, id }) => [id, address]))
+      return transport.setPeers(present)
+    })
+    return Effect.forever(Effect.andThen(follow, member.peersWakeup.wait))
+  }))
+  yield* spawn(SnapshotTransfers.run(member))
+  yield* spawn(reportMalformed(member))
+  yield* spawn(Compactor.run({
+    applier: member.applier,
+    mailbox,
+    trailingEntries: options.trailingEntries ?? Limits.trailingEntries,
+    compactAfterBytes: options.compactAfterBytes ?? Limits.compactAfterBytes,
+    snapshotIndex: () => SnapshotTransfers.pinnedIndex(member, options.trailingEntries ?? Limits.trailingEntries),
+    appendedBytes: () => member.appendedBytes
+  }))
+  yield* spawn(Effect.gen(function*() {
+    let role: RoleName = core.role
+    while (true) {
+      yield* Effect.logDebug(`${role} in term ${core.term}`)
+      role = yield* Effect.scoped(roles[role](member))
+    }
+  }))
+
+  const propose: RaftNode["Service"]["propose"] = (commands, callOptions) =>
+    commands.length === 0
+      ? Effect.succeed([])
+      : Effect.callback((resume) => {
+        const deadline = now(member) + (callOptions?.timeoutMillis ?? Limits.callTimeoutMillis)
+        const refused = member.proposals.add(commands, deadline, (exit) => member.completer.add(() => resume(exit)))
+        if (refused !== undefined) resume(Effect.fail(refused))
+        else member.deadlinesWakeup.ringUnsafe()
+      })
+
+  const readBarrier: RaftNode["Service"]["readBarrier"] = (callOptions) =>
+    Effect.callback((resume) => {
+      const deadline = now(member) + (callOptions?.timeoutMillis ?? Limits.callTimeoutMillis)
+      const refused = member.readers.add(deadline, (exit) => member.completer.add(() => resume(exit)))
+      if (refused !== undefined) resume(Effect.fail(refused))
+      else member.deadlinesWakeup.ringUnsafe()
+    })
+
+  const change = (wish: ChangeWish, timeoutMillis = Limits.callTimeoutMillis) =>
+    Effect.callback<MemberId, MembershipError>((resume) => {
+      member.changes.add(
+        wish,
+        now(member) + timeoutMillis,
+        (refusal, leader) =>
+          member.completer.add(() =>
+            resume(refusal === undefined ? Effect.succeed(leader) : Effect.fail(refusalOf(refusal, wish)))
+          )
+      )
+      member.deadlinesWakeup.ringUnsafe()
+    })
+
+  return {
+    id: options.id,
+    propose,
+    readBarrier,
+    changeMembership: (wish, callOptions) =>
+      Effect.map(change(wishOf(wish), callOptions?.timeoutMillis), () => core.configuration),
+    transferLeadership: (to, callOptions) =>
+      change({ _tag: "Transfer", to: Option.getOrElse(to, () => "") }, callOptions?.timeoutMillis),
+    status: Effect.sync(() => statusOf(member, Number(clock.monotonicTimeNanosUnsafe()) / 1e6)),
+    stopped: Deferred.await(member.stopped)
+  } satisfies RaftNode["Service"]
+})
+
+const assemble = Effect.fnUntraced(function*(options: Options) {
+  const logStore = yield* LogStore
+  const stateMachine = yield* StateMachine
+  const transport = yield* Transport
+  const clock = yield* Clock.Clock
+  const random = yield* Random.Random
+
+  const recovered = yield* Recovery.found(options.configuration, yield* Recovery.restore)
+  const { head, log } = recovered
+  const core = new Core({
+    id: options.id,
+    settings: {
+      electionTimeoutMillis: options.electionTimeoutMillis ?? 1000,
+      heartbeatMillis: options.heartbeatMillis ?? 100,
+      commitDelayMillis: Limits.commitDelayMillis,
+      windowMessagesMax: Limits.windowMessagesMax,
+      windowBytesMax: Limits.windowBytesMax,
+      messageBytesMax: Limits.messageBytesMax,
+      uncommittedBytesMax: Limits.uncommittedBytesMax
+    },
+    hardState: log.hardState,
+    log: new LogShape(log),
+    appliedIndex: head.index,
+    configurations: [
+      { index: head.configurationIndex, configuration: head.configuration },
+      ...log.configurations
+        .filter((entry) => entry.index > head.configurationIndex)
+        .map((entry) => ({ index: entry.index, configuration: ConfigurationCodec.decode(entry.data) }))
+    ],
+    now: now({ clock }),
+    jitter: random.nextDoubleUnsafe()
+  })
+  const mailbox = yield* Mailbox.make
+  const cache = new EntryCache()
+  const firstId = () => 1 + Math.floor(random.nextDoubleUnsafe() * 0x1_0000_0000_0000)
+  const proposals = new Proposals(mailbox.wakeup, firstId())
+  const applier = yield* Applier.make({ head, cache, mailbox, proposals })
+  const member: Member = {
+    core,
+    stopped: yield* Deferred.make<never, MemberStopped>(),
+    clock,
+    random,
+    mailbox,
+    cache,
+    logStore,
+    logWriter: yield* LogWriter.make(mailbox),
+    applier,
+    proposals,
+    readers: new Readers(mailbox.wakeup, firstId()),
+    changes: new Changes(mailbox.wakeup, firstId()),
+    completer: new Completer(yield* Wakeup.make),
+    transport,
+    stateMachine,
+    receiver: yield* SnapshotReceiver.make({ applier, mailbox }),
+    held: [],
+    makeWakeup: yield* Wakeup.maker,
+    slots: new Map(),
+    encoded: Replicator.makeEncoded(),
+    transfers: new Map(),
+    catchingUp: new Map(),
+    snapshotsWanted: [],
+    snapshotsWakeup: yield* Wakeup.make,
+    peersWakeup: yield* Wakeup.make,
+    replicatorsWakeup: yield* Wakeup.make,
+    commitWakeup: yield* Wakeup.make,
+    deadlinesWakeup: yield* Wakeup.make,
+    appendedBytes: 0,
+    knownLeader: "",
+    removed: false,
+    malformed: 0
+  }
+  return member
+})
+
+/** Sleeps until some caller has waited too long or may try again, and looks only while there are callers. */
+const watchDeadlines = (member: Member): Effect.Effect<never> => {
+  const { changes, deadlinesWakeup, proposals, readers } = member
+  const look = Effect.suspend(() => {
+    const time = now(member)
+    proposals.unpark(time, false)
+    readers.unpark(time, false)
+    changes.unpark(time, false)
+    const next = Math.min(proposals.expire(time), readers.expire(time), changes.expire(time))
+    if (proposals.size + readers.size + changes.size === 0) return deadlinesWakeup.wait
+    return Effect.sleep(Math.ceil(Math.min(Math.max(next - time, 5), Limits.retryMillis)))
+  })
+  return Effect.forever(look)
+}
+
+/** Frames that make no sense are dropped; a line now and then says so. */
+const reportMalformed = (member: Member): Effect.Effect<never> =>
+  Effect.forever(Effect.gen(function*() {
+    yield* Effect.sleep(Limits.malformedReportMillis)
+    if (member.malformed === 0) return
+    yield* Effect.logWarning(`dropped ${member.malformed} frames from peers that are no messages of this protocol`)
+    member.malformed = 0
+  }))
+
+const statusOf = (member: Member, time: number): Status => {
+  const { core } = member
+  return {
+    id: core.id,
+    role: core.role,
+    term: core.term,
+    leader: core.leader === "" ? Option.none() : Option.some(core.leader),
+    commitIndex: core.commitIndex,
+    appliedIndex: core.appliedIndex,
+    lastIndex: core.log.lastIndex,
+    previousIndex: core.log.previousIndex,
+    configuration: core.configuration,
+    peers: Array.from(core.role === "Leader" ? core.progress.values() : [], (progress) => ({
+      id: progress.id,
+      matchIndex: progress.match,
+      active: progress.isActive(time, core.settings.electionTimeoutMillis)
+    })),
+    removed: member.removed
+  }
+}
+
+const wishOf = (change: MembershipChange): ChangeWish =>
+  change._tag === "Join"
+    ? {
+      _tag: "Join",
+      member: Option.isNone(change.replaces) ? change.member : { ...change.member, replaces: change.replaces.value }
+    }
+    : change
+
+const explanations: { readonly [Reason in ChangeReason]: string } = {
+  Pending: "Another change of membership or leadership is under way; wait for it and try again.",
+  NotReady: "Not ready: the leader is new, or the learner has not caught up; try again soon.",
+  NoQuorum: "The members that would form the new quorum do not answer; bring them up, or force the change.",
+  LastVoter: "The last voter cannot leave the cluster.",
+  NotFound: "No such member.",
+  Conflict: "The id, name or address belongs to another member.",
+  NotVoter: "Leadership goes to voters only, and no other voter answers.",
+  NoLeader: "No leader was known before the deadline; nothing changed, try again.",
+  Unknown: "The outcome is not known: the leader changed or the deadline passed; look at the members before repeating.",
+  Timeout: "Leadership did not move within an election timeout and stays where it is; try again.",
+  Busy: "Too many changes wait; try again later.",
+  Stopped: "The member is stopping; try another."
+}
+
+const refusalOf = (reason: ChangeReason, wish: ChangeWish): MembershipError =>
+  new MembershipError({ reason, message: `${wish._tag}: ${explanations[reason]}` })

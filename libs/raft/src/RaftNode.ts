@@ -1,0 +1,110 @@
+/** One member of a Raft cluster, as the rest of a program uses it. */
+import { Context, Layer } from "effect"
+import type { Effect, Option } from "effect"
+import type { Configuration, Member } from "./core/Configuration.ts"
+import type { RoleName } from "./core/Core.ts"
+import type { LogIndex, MemberId, Term } from "./core/Entry.ts"
+import type { LogStore, LogStoreError } from "./LogStore.ts"
+import * as Node from "./Node.ts"
+import type { MembershipError, MemberStopped, RaftError } from "./RaftError.ts"
+import type { StateMachine, StateMachineError } from "./StateMachine.ts"
+import type { Transport, TransportError } from "./Transport.ts"
+
+export type { RoleName }
+
+export interface Status {
+  readonly id: MemberId
+  readonly role: RoleName
+  readonly term: Term
+  /** The leader as far as this member knows. */
+  readonly leader: Option.Option<MemberId>
+  readonly commitIndex: LogIndex
+  readonly appliedIndex: LogIndex
+  readonly lastIndex: LogIndex
+  /** Last index that was compacted away. */
+  readonly previousIndex: LogIndex
+  readonly configuration: Configuration
+  /** On the leader: how far each other member is, and whether it answered within the last election timeout. */
+  readonly peers: ReadonlyArray<{ readonly id: MemberId; readonly matchIndex: LogIndex; readonly active: boolean }>
+  /** A committed configuration no longer has this member in it. */
+  readonly removed: boolean
+}
+
+/**
+ * A wish to change who takes part.
+ *
+ * - `Join`: add as a learner. The same id and addresses again is no change; `replaces` names a member whose place it takes, in one joint change, once it has caught up.
+ * - `Promote`: make a caught-up learner a voter. `Leave`: remove. `Update`: new addresses of a present member.
+ * - `force` skips the check that the new quorum answers now.
+ */
+export type MembershipChange =
+  | { readonly _tag: "Join"; readonly member: Member; readonly replaces: Option.Option<MemberId> }
+  | { readonly _tag: "Promote"; readonly id: MemberId; readonly force: boolean }
+  | { readonly _tag: "Leave"; readonly id: MemberId; readonly force: boolean }
+  | { readonly _tag: "Update"; readonly id: MemberId; readonly peerAddress: string; readonly clientAddress: string }
+
+export interface CallOptions {
+  /** After this time the caller gets `Unknown` (or `NoLeader`, if the call never left this member). Default 5000. */
+  readonly timeoutMillis?: number
+}
+
+export class RaftNode extends Context.Service<RaftNode, {
+  readonly id: MemberId
+
+  /**
+   * Replicates the commands in order, as one unit of waiting, and succeeds with one result each once they are applied on the leader. Works on any member: others forward it once.
+   */
+  readonly propose: (
+    commands: ReadonlyArray<Uint8Array>,
+    options?: CallOptions
+  ) => Effect.Effect<ReadonlyArray<Uint8Array>, RaftError>
+
+  /**
+   * Succeeds once this member has applied everything that was committed when it was called: a read of the local state machine is then linearizable
+   * (dissertation §6.4). Works on any member; concurrent calls share rounds.
+   */
+  readonly readBarrier: (options?: CallOptions) => Effect.Effect<LogIndex, RaftError>
+
+  /** Changes membership through the leader; succeeds when the new configuration (both steps of a joint one) is committed. */
+  readonly changeMembership: (
+    change: MembershipChange,
+    options?: CallOptions
+  ) => Effect.Effect<Configuration, MembershipError>
+
+  /** Hands leadership to `to`, or to the most up-to-date voter, and succeeds with the new leader's id. */
+  readonly transferLeadership: (
+    to: Option.Option<MemberId>,
+    options?: CallOptions
+  ) => Effect.Effect<MemberId, MembershipError>
+
+  readonly status: Effect.Effect<Status>
+
+  /** Never succeeds; fails when the member has to stop (its disk failed, an invariant broke). */
+  readonly stopped: Effect.Effect<never, MemberStopped>
+}>()("@dkv/raft/RaftNode") {}
+
+export interface Options {
+  readonly id: MemberId
+  /**
+   * The founding configuration, the same on every founding member; ignored unless log and state are empty. Without it an empty member waits
+   * until a leader speaks to it.
+   */
+  readonly configuration: Option.Option<Configuration>
+  /** A follower that hears nothing for one to two of these stands for election. Default 1000. */
+  readonly electionTimeoutMillis?: number
+  /** Default 100. */
+  readonly heartbeatMillis?: number
+  /** Applied entries kept in the log; default `Limits.trailingEntries`. */
+  readonly trailingEntries?: number
+  /** Log bytes after which the log is shortened; default `Limits.compactAfterBytes`. */
+  readonly compactAfterBytes?: number
+}
+
+/** A running member. Fails where log and state do not fit together; the message says what to do. */
+export const layer = (
+  options: Options
+): Layer.Layer<
+  RaftNode,
+  LogStoreError | StateMachineError | TransportError | MemberStopped,
+  LogStore | StateMachine | Transport
+> => Layer.effect(RaftNode, Node.make(options))

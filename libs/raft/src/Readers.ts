@@ -1,0 +1,150 @@
+/**
+ * Callers that want to read: all that arrive together share one read index, and go ahead once it is applied here.
+ *
+ * Mutable; owned by the serving loop.
+ */
+import { Exit } from "effect"
+import type { LogIndex } from "./core/Entry.ts"
+import * as Limits from "./Limits.ts"
+import { RaftError } from "./RaftError.ts"
+import type { Wakeup } from "./Wakeup.ts"
+
+export interface Reader {
+  readonly deadline: number
+  readonly answer: (exit: Exit.Exit<LogIndex, RaftError>) => void
+  done: boolean
+}
+
+interface Asked {
+  readonly readers: ReadonlyArray<Reader>
+  readonly retryAt: number
+}
+
+export class Readers {
+  private readonly bell: Wakeup
+  private nextId: number
+  private count = 0
+  private arrived: Array<Reader> = []
+  /** Waiting for a leader to ask. */
+  private parked: Array<Reader> = []
+  private parkedUntil = Infinity
+  private readonly asked = new Map<number, Asked>()
+  /** Index known, not yet applied. */
+  private confirmed: Array<{ readonly index: LogIndex; readonly readers: ReadonlyArray<Reader> }> = []
+
+  /** `firstId` must differ from run to run: a peer may still answer what a former run of this member asked. */
+  constructor(bell: Wakeup, firstId: number) {
+    this.bell = bell
+    this.nextId = firstId
+  }
+
+  get size(): number {
+    return this.count
+  }
+
+  add(deadline: number, answer: Reader["answer"]): RaftError | undefined {
+    if (this.count >= Limits.readsMax) {
+      return new RaftError({ reason: "Busy", message: "Too many reads wait for an answer; try again later." })
+    }
+    this.count++
+    this.arrived.push({ deadline, answer, done: false })
+    this.bell.ringUnsafe()
+    return undefined
+  }
+
+  /** The id under which all that arrived since ask together; 0 if none did. */
+  take(now: number): number {
+    if (this.arrived.length === 0) return 0
+    const id = this.nextId++
+    this.asked.set(id, { readers: this.arrived, retryAt: now + Limits.readRetryMillis })
+    this.arrived = []
+    return id
+  }
+
+  /** The leader's answer; -1 if there is none to be had now. */
+  answered(id: number, index: LogIndex, appliedIndex: LogIndex, now: number): void {
+    const asked = this.asked.get(id)
+    if (asked === undefined) return
+    this.asked.delete(id)
+    if (index < 0) {
+      for (const reader of asked.readers) this.parked.push(reader)
+      this.parkedUntil = Math.min(this.parkedUntil, now + Limits.retryMillis)
+    } else if (index <= appliedIndex) this.release(asked.readers, appliedIndex)
+    else this.confirmed.push({ index, readers: asked.readers })
+  }
+
+  applied(index: LogIndex): void {
+    if (this.confirmed.length === 0) return
+    const later = []
+    for (const waiting of this.confirmed) {
+      if (waiting.index <= index) this.release(waiting.readers, index)
+      else later.push(waiting)
+    }
+    this.confirmed = later
+  }
+
+  /** Parked readers ask again, at their time or as soon as there is a leader. */
+  unpark(now: number, all: boolean): void {
+    if (this.parked.length === 0 || (!all && now < this.parkedUntil)) return
+    for (const reader of this.parked) {
+      if (!reader.done) this.arrived.push(reader)
+    }
+    this.parked = []
+    this.parkedUntil = Infinity
+    if (this.arrived.length > 0) this.bell.ringUnsafe()
+  }
+
+  /** Answers what has waited too long, and asks again where the leader has been silent. Returns when to look again, or Infinity. */
+  expire(now: number): number {
+    let next = this.parkedUntil
+    for (const [id, asked] of this.asked) {
+      if (asked.retryAt <= now) {
+        this.asked.delete(id)
+        for (const reader of asked.readers) if (!reader.done) this.arrived.push(reader)
+      } else next = Math.min(next, asked.retryAt)
+    }
+    const look = (readers: ReadonlyArray<Reader>) => {
+      for (const reader of readers) {
+        if (reader.done) continue
+        if (reader.deadline > now) next = Math.min(next, reader.deadline)
+        else {
+          this.finish(
+            reader,
+            Exit.fail(
+              new RaftError({
+                reason: "NoLeader",
+                message: "No leader confirmed the read before the deadline; try again."
+              })
+            )
+          )
+        }
+      }
+    }
+    look(this.arrived)
+    look(this.parked)
+    for (const asked of this.asked.values()) look(asked.readers)
+    for (const waiting of this.confirmed) look(waiting.readers)
+    if (this.arrived.length > 0) this.bell.ringUnsafe()
+    return next
+  }
+
+  stop(): void {
+    const exit = Exit.fail(new RaftError({ reason: "Stopped", message: "The member is stopping; try another." }))
+    for (const reader of this.arrived) this.finish(reader, exit)
+    for (const reader of this.parked) this.finish(reader, exit)
+    for (const asked of this.asked.values()) for (const reader of asked.readers) this.finish(reader, exit)
+    for (const waiting of this.confirmed) for (const reader of waiting.readers) this.finish(reader, exit)
+  }
+
+  private release(readers: ReadonlyArray<Reader>, index: LogIndex): void {
+    const exit = Exit.succeed(index)
+    for (const reader of readers) this.finish(reader, exit)
+  }
+
+  private finish(reader: Reader, exit: Exit.Exit<LogIndex, RaftError>): void {
+    if (reader.done) return
+    reader.done = true
+    this.count--
+    reader.answer(exit)
+  }
+}

@@ -1,0 +1,94 @@
+/** What log and state hold on start, whether they belong together, and what completes them after a crash. */
+import { Effect, Option } from "effect"
+import * as ConfigurationCodec from "./codec/ConfigurationCodec.ts"
+import * as MetaCodec from "./codec/MetaCodec.ts"
+import * as Configuration from "./core/Configuration.ts"
+import { EntryKind } from "./core/Entry.ts"
+import { LogShape } from "./core/LogShape.ts"
+import * as Entry from "./Entry.ts"
+import type { Recovered } from "./LogStore.ts"
+import { LogStore } from "./LogStore.ts"
+import { MemberStopped } from "./RaftError.ts"
+import { StateMachine } from "./StateMachine.ts"
+
+export interface Restored {
+  readonly log: Recovered
+  readonly head: MetaCodec.Head
+}
+
+const emptyHead: MetaCodec.Head = {
+  index: 0,
+  term: 0,
+  configurationIndex: 0,
+  configuration: Configuration.empty,
+  sessions: 0
+}
+
+/** What log and state hold, and whether they belong together. */
+export const restore = Effect.gen(function*() {
+  const logStore = yield* LogStore
+  const stateMachine = yield* StateMachine
+  const meta = yield* stateMachine.recover
+  const head = Option.isNone(meta.head) ? emptyHead : yield* decodeHead(meta.head.value)
+  const log = logStore.recovered
+  if (head.term > log.hardState.term) {
+    return yield* stop(
+      `The state has entries of term ${head.term}, but the log ends at term ${log.hardState.term}: the log was lost or replaced. ` +
+        "Remove this member's data directory and start it again; the others rebuild it."
+    )
+  }
+  if (head.index < log.previousIndex) {
+    return yield* stop(
+      `The log begins behind entry ${log.previousIndex}, but the state ends at ${head.index}: the state was lost or replaced. ` +
+        "Remove this member's data directory and start it again; the others rebuild it."
+    )
+  }
+  // Otherwise a snapshot was installed and the crash came before the log began anew behind it: it ends before the state, or goes on differently.
+  if (new LogShape(log).termAt(head.index) === head.term) return { log, head }
+  yield* logStore.write([{ _tag: "Reset", index: head.index, term: head.term }])
+  const reset: Recovered = {
+    hardState: log.hardState,
+    previousIndex: head.index,
+    previousTerm: head.term,
+    lastIndex: head.index,
+    termRuns: [],
+    configurations: []
+  }
+  return { log: reset, head }
+})
+
+/** An empty founding member begins with the founding configuration as its first entry, like all the others. */
+export const found = Effect.fnUntraced(function*(
+  founding: Option.Option<Configuration.Configuration>,
+  restored: Restored
+) {
+  const { head, log } = restored
+  const isEmpty = log.lastIndex === 0 && head.index === 0 && log.hardState.term === 0
+  if (!isEmpty || Option.isNone(founding)) return restored
+  const entry = Entry.make(1, 1, EntryKind.Configuration, ConfigurationCodec.encode(founding.value))
+  const hardState = { term: 1, vote: "" }
+  const logStore = yield* LogStore
+  yield* logStore.write([{ _tag: "HardState", hardState }, { _tag: "Append", entries: [entry] }])
+  const founded: Recovered = {
+    hardState,
+    previousIndex: 0,
+    previousTerm: 0,
+    lastIndex: 1,
+    termRuns: [{ index: 1, term: 1 }],
+    configurations: [entry]
+  }
+  return { log: founded, head }
+})
+
+const decodeHead = (bytes: Uint8Array): Effect.Effect<MetaCodec.Head, MemberStopped> =>
+  Effect.try({
+    try: () => MetaCodec.decodeHead(bytes),
+    catch: (cause) =>
+      new MemberStopped({
+        message: `The state's raft head cannot be read (${cause instanceof Error ? cause.message : cause}). ` +
+          "It was written by a newer version, or is damaged.",
+        cause
+      })
+  })
+
+const stop = (message: string): Effect.Effect<never, MemberStopped> => Effect.fail(new MemberStopped({ message }))

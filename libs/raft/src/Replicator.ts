@@ -1,0 +1,91 @@
+/**
+ * The hands of the leader for one peer: given a permit it reads entries, cuts them by bytes, sends them, and reports what it sent. It decides nothing;
+ * acknowledgements go straight to the core.
+ */
+import { Effect } from "effect"
+import * as Codec from "./codec/PeerMessageCodec.ts"
+import type { MemberId } from "./core/Entry.ts"
+import type { Permit } from "./core/Output.ts"
+import type { Entry } from "./Entry.ts"
+import type { EntryCache } from "./EntryCache.ts"
+import * as Limits from "./Limits.ts"
+import type { LogStoreError } from "./LogStore.ts"
+import { LogStore } from "./LogStore.ts"
+import type { Mailbox } from "./Mailbox.ts"
+import { Transport } from "./Transport.ts"
+import type { Wakeup } from "./Wakeup.ts"
+
+/** Where the serving loop leaves the permit for a peer; a newer one replaces an unused one. */
+export interface Slot {
+  permit: Permit | undefined
+  readonly wakeup: Wakeup
+}
+
+export const makeSlot = (wakeup: Wakeup): Slot => ({ permit: undefined, wakeup })
+
+/** The last block of entries that was encoded: peers in step with each other need the same one. */
+export interface Encoded {
+  firstIndex: number
+  count: number
+  lastTerm: number
+  bytes: Uint8Array
+}
+
+export const makeEncoded = (): Encoded => ({ firstIndex: 0, count: 0, lastTerm: 0, bytes: new Uint8Array(0) })
+
+export const run = Effect.fnUntraced(function*(options: {
+  readonly peer: MemberId
+  readonly slot: Slot
+  readonly cache: EntryCache
+  readonly encoded: Encoded
+  readonly mailbox: Mailbox
+}): Effect.fn.Return<never, LogStoreError, LogStore | Transport> {
+  const { cache, encoded, mailbox, peer, slot } = options
+  const logStore = yield* LogStore
+  const transport = yield* Transport
+
+  const send = (permit: Permit, found: ReadonlyArray<Entry>): void => {
+    const entries = found.length > Limits.messageEntriesMax ? found.slice(0, Limits.messageEntriesMax) : found
+    const wanted = permit.to > permit.previousIndex
+    const fields = Codec.encodeAppend({
+      term: permit.term,
+      previousIndex: permit.previousIndex,
+      previousTerm: permit.previousTerm,
+      commit: permit.commit,
+      count: entries.length
+    })
+    const chunks = entries.length === 0 ? [fields] : [fields, encodeBlock(encoded, entries)]
+    if ((wanted && entries.length === 0) || !transport.sendUnsafe(peer, "raft", chunks)) {
+      return mailbox.complete({ _tag: "Unreachable", peer })
+    }
+    let bytes = 0
+    for (const entry of entries) bytes += entry.bytes
+    mailbox.complete({ _tag: "Sent", peer, permit: permit.permit, to: permit.previousIndex + entries.length, bytes })
+  }
+
+  const usePermit = Effect.suspend((): Effect.Effect<void, LogStoreError> => {
+    const permit = slot.permit
+    if (permit === undefined) return Effect.void
+    slot.permit = undefined
+    const from = permit.previousIndex + 1
+    if (from > permit.to) return Effect.sync(() => send(permit, []))
+    const cached = cache.read(from, permit.to, permit.bytesMax, Limits.messageEntriesMax)
+    return cached !== undefined
+      ? Effect.sync(() => send(permit, cached))
+      : Effect.map(logStore.read(from, permit.to, permit.bytesMax), (entries) => send(permit, entries))
+  })
+
+  return yield* Effect.forever(Effect.andThen(slot.wakeup.wait, usePermit))
+})
+
+const encodeBlock = (encoded: Encoded, entries: ReadonlyArray<Entry>): Uint8Array => {
+  const firstIndex = entries[0]!.index
+  const lastTerm = entries[entries.length - 1]!.term
+  if (encoded.firstIndex !== firstIndex || encoded.count !== entries.length || encoded.lastTerm !== lastTerm) {
+    encoded.firstIndex = firstIndex
+    encoded.count = entries.length
+    encoded.lastTerm = lastTerm
+    encoded.bytes = Codec.encodeEntries(entries)
+  }
+  return encoded.bytes
+}

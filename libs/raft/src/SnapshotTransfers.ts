@@ -1,0 +1,70 @@
+/** Gives every peer that needs a snapshot one, and keeps the log that its receiver will ask for next. */
+import { Effect } from "effect"
+import type { LogIndex, MemberId } from "./core/Entry.ts"
+import * as Limits from "./Limits.ts"
+import type { Member, Pin } from "./Member.ts"
+import { vital } from "./Member.ts"
+import * as SnapshotSender from "./SnapshotSender.ts"
+
+/** One snapshot transfer per peer that needs one. */
+export const run = (member: Member) =>
+  Effect.scoped(Effect.gen(function*() {
+    let nextSnapshot = Math.floor(member.random.nextDoubleUnsafe() * 0x1_0000_0000)
+    while (true) {
+      yield* member.snapshotsWakeup.wait
+      for (const peer of member.snapshotsWanted.splice(0)) {
+        if (member.transfers.has(peer)) continue
+        yield* Effect.forkScoped(vital(member, Effect.scoped(sendSnapshot(member, peer, nextSnapshot++))))
+      }
+    }
+  }))
+
+const sendSnapshot = Effect.fnUntraced(function*(member: Member, peer: MemberId, snapshot: number) {
+  const { applier, core, mailbox, transfers } = member
+  const term = core.term
+  const { head, reader } = yield* applier.pause(
+    Effect.map(member.stateMachine.snapshot, (reader) => ({ reader, head: applier.head() }))
+  )
+  const transfer = yield* SnapshotSender.make({
+    peer,
+    snapshot,
+    index: head.index,
+    indexTerm: head.term,
+    term,
+    isCurrent: () => core.role === "Leader" && core.term === term && core.progress.has(peer),
+    reader,
+    startedAtBytes: member.appendedBytes,
+    transport: member.transport
+  })
+  transfers.set(peer, transfer)
+  yield* Effect.logInfo(`sends member ${peer} a snapshot up to entry ${head.index}`)
+  const delivered = yield* transfer.run.pipe(
+    Effect.tap((delivered) =>
+      Effect.sync(() => {
+        const { index, startedAtBytes } = transfer
+        if (delivered) member.catchingUp.set(peer, { index, startedAtBytes })
+      })
+    ),
+    Effect.ensuring(Effect.sync(() => transfers.delete(peer)))
+  )
+  yield* Effect.logInfo(`member ${peer} ${delivered ? "has" : "did not take"} the snapshot up to entry ${head.index}`)
+  mailbox.complete({ _tag: "SnapshotSent", peer, index: head.index, delivered })
+})
+
+/**
+ * Behind which index the log is kept for the receivers of snapshots, up to a limit in bytes: during the transfer for what they ask for next, and after it
+ * until they have caught up, or a busy leader would have dropped that again and begin anew for ever.
+ */
+export const pinnedIndex = (member: Member, trailingEntries: number): LogIndex => {
+  const { appendedBytes, catchingUp, core, transfers } = member
+  const hasRoom = ({ startedAtBytes }: Pin) => appendedBytes - startedAtBytes <= Limits.snapshotPinBytesMax
+  let lowest = Infinity
+  for (const transfer of transfers.values()) if (hasRoom(transfer)) lowest = Math.min(lowest, transfer.index)
+  for (const [peer, pin] of catchingUp) {
+    const match = core.progress.get(peer)?.match ?? Infinity
+    if (hasRoom(pin) && match < core.commitIndex - trailingEntries) {
+      lowest = Math.min(lowest, Math.max(pin.index, match))
+    } else catchingUp.delete(peer)
+  }
+  return lowest
+}

@@ -1,0 +1,52 @@
+/**
+ * Who takes part, and in which way. A configuration is a value in the log: it takes effect when it is appended and is undone when
+ * it is truncated (Raft paper §6; dissertation §4.3).
+ */
+import type { MemberId } from "./Entry.ts"
+
+/** Where and how a member is reached. Addresses are names, resolved at each dial. */
+export interface Member {
+  readonly id: MemberId
+  readonly name: string
+  /** `host:port` for the other members. */
+  readonly peerAddress: string
+  /** `host:port` for clients; empty while not known. */
+  readonly clientAddress: string
+  /** Whether the leader promotes this learner by itself once it has caught up. */
+  readonly autoPromote: boolean
+  /** The member keeps no data: it votes and acknowledges only. */
+  readonly witness: boolean
+  /** Preference in elections; 0 is normal. */
+  readonly priority: number
+  /** Whose place this learner takes when it is promoted: the member that lost its disk leaves in the same joint change. */
+  readonly replaces?: MemberId
+}
+
+/**
+ * `outgoing` is empty except during a joint change, when elections, commits and read confirmations need
+ * a majority of `voters` and a majority of `outgoing`. Members in neither list are learners.
+ */
+export interface Configuration {
+  readonly members: ReadonlyArray<Member>
+  readonly voters: ReadonlyArray<MemberId>
+  readonly outgoing: ReadonlyArray<MemberId>
+}
+
+export const empty: Configuration = { members: [], voters: [], outgoing: [] }
+
+export const isJoint = (configuration: Configuration): boolean => configuration.outgoing.length > 0
+
+export const isVoter = (configuration: Configuration, id: MemberId): boolean =>
+  configuration.voters.includes(id) || configuration.outgoing.includes(id)
+
+export const isLearner = (configuration: Configuration, id: MemberId): boolean =>
+  !isVoter(configuration, id) && configuration.members.some((member) => member.id === id)
+
+export const find = (configuration: Configuration, id: MemberId): Member | undefined =>
+  configuration.members.find((member) => member.id === id)
+
+/** All members with a vote, each once. */
+export const voterIds = (configuration: Configuration): ReadonlyArray<MemberId> =>
+  configuration.outgoing.length === 0
+    ? configuration.voters
+    : [...new Set([...configuration.voters, ...configuration.outgoing])]

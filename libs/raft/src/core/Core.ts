@@ -1,0 +1,244 @@
+/**
+ * The protocol state of one member and the only way to change it. `step` takes one input; `settle`, after a batch of them, decides
+ * what follows from all of them together (commit index, permits, read rounds, acknowledgements) and returns what to do.
+ *
+ * Synchronous and deterministic: time and jitter are handed in. Rules live in the files named after their part of the protocol; the table in
+ * `Dispatch` says which rule answers which input in which role.
+ */
+import * as Configuration from "./Configuration.ts"
+import { dispatch } from "./Dispatch.ts"
+import type { LogIndex, MemberId, Term } from "./Entry.ts"
+import type { HardState } from "./HardState.ts"
+import type { Input } from "./Input.ts"
+import { invariant } from "./Invariant.ts"
+import type { LogShape } from "./LogShape.ts"
+import type { Message } from "./Message.ts"
+import * as Output from "./Output.ts"
+import type { Progress } from "./Progress.ts"
+import * as Read from "./Read.ts"
+import * as Replication from "./Replication.ts"
+
+export type RoleName = "Follower" | "PreCandidate" | "Candidate" | "Leader" | "Learner"
+
+export interface Settings {
+  /** A follower that hears nothing for one to two of these stands for election. */
+  readonly electionTimeoutMillis: number
+  readonly heartbeatMillis: number
+  /** How long a leader waits for an append to carry a new commit index before it tells it by itself. */
+  readonly commitDelayMillis: number
+  /** Unacknowledged messages per peer. */
+  readonly windowMessagesMax: number
+  /** Unacknowledged payload bytes per peer. */
+  readonly windowBytesMax: number
+  /** Payload bytes in one message. */
+  readonly messageBytesMax: number
+  /** Payload bytes that a leader appends beyond the commit index before it answers `Busy`. */
+  readonly uncommittedBytesMax: number
+}
+
+interface PendingAppend {
+  readonly number: number
+  /** When it was ordered. */
+  readonly at: number
+  lastIndex: LogIndex
+}
+
+export class Core {
+  readonly id: MemberId
+  readonly settings: Settings
+  readonly out: Output.Outputs = Output.make()
+
+  /** Monotonic time in milliseconds, and a random number in [0, 1), both as of the present batch. */
+  now: number
+  jitter = 0
+
+  role: RoleName
+  /** Changes with every change of role. */
+  epoch = 0
+  term: Term
+  vote: MemberId
+  leader: MemberId = ""
+
+  readonly log: LogShape
+  durableIndex: LogIndex
+  commitIndex: LogIndex
+  appliedIndex: LogIndex
+
+  /** Numbers of the last write ordered, of the last one that is durable, and of the last change of term or vote. */
+  writeNumber = 0
+  writtenNumber = 0
+  hardStateWrite = 0
+  readonly pendingAppends: Array<PendingAppend> = []
+
+  /** The configurations in the log that may still be undone, behind the one that may not; ascending. The last one is in force. */
+  readonly configurations: Array<{ readonly index: LogIndex; readonly configuration: Configuration.Configuration }>
+  /** This member has been in a configuration. */
+  wasMember: boolean
+
+  /** When the leader was last heard, and whether the link to it broke since. */
+  contactAt: number
+  contactBroken = false
+  electionTimeout: number
+  electionDeadline: number
+  heartbeatDeadline = Infinity
+  quorumDeadline = Infinity
+  /** Of a leader that has a commit index to tell: when it is told for its own sake. */
+  commitDeadline = Infinity
+
+  /** A candidate's answers so far. */
+  readonly votes = new Map<MemberId, boolean>()
+  /** The present candidacy was asked for by the leader. */
+  transferring = false
+
+  /** Of a follower: up to where its log is known to be the present leader's. */
+  matchedIndex: LogIndex = 0
+
+  /** A follower's answer to the appends of the present batch. */
+  ack: { readonly to: MemberId; readonly index: LogIndex } | undefined
+
+  /** Of a leader. */
+  readonly progress = new Map<MemberId, Progress>()
+  /** First index of this leadership; reads and changes of membership wait until it is committed. */
+  leaderSince: LogIndex = 0
+  matchChanged = false
+  uncommittedBytes = 0
+  readonly uncommitted: Array<{ readonly lastIndex: LogIndex; readonly bytes: number }> = []
+  /** Number of the last permit; never used twice, so that a report that comes late is recognised even in a later leadership. */
+  permitNumber = 0
+  /** Counts heartbeat broadcasts in this leadership. */
+  round = 0
+  readonly reads: Read.Reads = Read.make()
+  change: { readonly id: number; readonly index: LogIndex } | undefined
+  transfer: { readonly id: number; readonly to: MemberId; readonly deadline: number; asked: boolean } | undefined
+
+  constructor(options: {
+    readonly id: MemberId
+    readonly settings: Settings
+    readonly hardState: HardState
+    readonly log: LogShape
+    readonly appliedIndex: LogIndex
+    readonly configurations: ReadonlyArray<
+      { readonly index: LogIndex; readonly configuration: Configuration.Configuration }
+    >
+    readonly now: number
+    readonly jitter: number
+  }) {
+    this.id = options.id
+    this.settings = options.settings
+    this.term = options.hardState.term
+    this.vote = options.hardState.vote
+    this.log = options.log
+    this.durableIndex = options.log.lastIndex
+    this.commitIndex = options.appliedIndex
+    this.appliedIndex = options.appliedIndex
+    this.configurations = options.configurations.length === 0
+      ? [{ index: 0, configuration: Configuration.empty }]
+      : [...options.configurations]
+    this.wasMember = this.configurations.some((entry) => Configuration.find(entry.configuration, this.id) !== undefined)
+    this.role = Configuration.isVoter(this.configuration, this.id) ? "Follower" : "Learner"
+    this.now = options.now
+    this.contactAt = -Infinity
+    this.electionTimeout = this.settings.electionTimeoutMillis * (1 + options.jitter)
+    // A lone voter has nobody to wait for.
+    const isAlone = this.configuration.voters.length === 1 && this.configuration.outgoing.length === 0
+    this.electionDeadline = isAlone && this.role === "Follower" ? this.now : this.now + this.electionTimeout
+    invariant(
+      this.commitIndex <= this.log.lastIndex,
+      `applied up to ${this.commitIndex}, but the log ends at ${this.log.lastIndex}`
+    )
+  }
+
+  /** The configuration in force. */
+  get configuration(): Configuration.Configuration {
+    return this.configurations[this.configurations.length - 1]!.configuration
+  }
+
+  /** Where the configuration in force stands in the log. */
+  get configurationIndex(): LogIndex {
+    return this.configurations[this.configurations.length - 1]!.index
+  }
+
+  /** What may be applied: committed, and in this member's own durable log. */
+  get applicableIndex(): LogIndex {
+    return Math.min(this.commitIndex, this.durableIndex)
+  }
+
+  /** Of a leader: whether the member answered within the last election timeout; it answers itself. */
+  answers(id: MemberId): boolean {
+    return id === this.id || this.progress.get(id)?.isActive(this.now, this.settings.electionTimeoutMillis) === true
+  }
+
+  /** Begins a batch of inputs. */
+  begin(now: number, jitter: number): void {
+    this.now = now
+    this.jitter = jitter
+    Output.clear(this.out)
+  }
+
+  step(input: Input): void {
+    dispatch(this, input)
+  }
+
+  /** Ends the batch. What is returned is valid until the next `begin`. */
+  settle(): Output.Outputs {
+    if (this.ack !== undefined) Replication.sendAck(this)
+    if (this.role === "Leader") Replication.settle(this)
+    return this.out
+  }
+
+  /** Orders a write and returns its number. */
+  write(write: Output.Write): number {
+    this.out.writes.push(write)
+    return ++this.writeNumber
+  }
+
+  /** Orders the present term and vote to be written. */
+  writeHardState(): void {
+    this.hardStateWrite = this.write({ _tag: "HardState", term: this.term, vote: this.vote })
+  }
+
+  /** Sends once the present term and vote, and write number `after` if given, are durable. */
+  send(to: MemberId, message: Message, after = this.hardStateWrite): void {
+    this.out.messages.push({ to, message, after })
+  }
+
+  /** Takes note that entries up to the end of the log are being written, as number `number`. */
+  appended(number: number): void {
+    this.pendingAppends.push({ number, at: this.now, lastIndex: this.log.lastIndex })
+  }
+
+  /** Removes the entries from `index` on, and everything that depended on them. */
+  truncate(index: LogIndex): void {
+    invariant(
+      index > this.commitIndex,
+      `a leader replaces entry ${index}, but entries up to ${this.commitIndex} are committed`
+    )
+    this.log.truncate(index)
+    this.durableIndex = Math.min(this.durableIndex, index - 1)
+    for (const pending of this.pendingAppends) pending.lastIndex = Math.min(pending.lastIndex, index - 1)
+    const out = this.out
+    out.truncatedFrom = out.truncatedFrom === 0 ? index : Math.min(out.truncatedFrom, index)
+    while (this.configurations.length > 1 && this.configurationIndex >= index) {
+      this.configurations.pop()
+      out.configurationChanged = true
+    }
+  }
+
+  commitTo(index: LogIndex): void {
+    if (index <= this.commitIndex) return
+    invariant(
+      index <= this.log.lastIndex,
+      `entries up to ${index} are committed, but the log ends at ${this.log.lastIndex}: it has lost entries that were acknowledged`
+    )
+    this.commitIndex = index
+    while (this.configurations.length > 1 && this.configurations[1]!.index <= index) {
+      this.configurations.shift()
+      this.out.configurationChanged = true
+    }
+    const entry = this.configurations[0]!
+    if (
+      this.wasMember && this.configurations.length === 1 && !Configuration.isJoint(entry.configuration) &&
+      entry.index <= index && Configuration.find(entry.configuration, this.id) === undefined
+    ) this.out.removed = true
+  }
+}

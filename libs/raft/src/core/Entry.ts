@@ -1,0 +1,42 @@
+/**
+ * What the protocol needs to know of a log entry: where it stands, which leader made it, and how
+ * large it is. The bytes that a state machine or a decoder would read are none of the core's business.
+ *
+ * Source: Raft paper §5.3.
+ */
+import type { Configuration } from "./Configuration.ts"
+
+/** Position of an entry in the log. The first entry has index 1; 0 means "before the log". */
+export type LogIndex = number
+
+/** Leadership period, increasing; 0 means "before the first election". */
+export type Term = number
+
+/** Identity of a member: 64 random bits as 16 lower-case hex digits, made once and never used again. */
+export type MemberId = string
+
+/**
+ * What an entry is for. The numbers are on disk and on the wire: never reuse one.
+ *
+ * `SessionOpen` and `SessionCommand` are reserved for client sessions.
+ */
+export const EntryKind = {
+  /** Made by a new leader so that it can commit something of its own term. */
+  Noop: 0,
+  /** A command of the state machine. */
+  Command: 1,
+  /** A `Configuration`. */
+  Configuration: 2,
+  SessionOpen: 3,
+  SessionCommand: 4
+} as const
+export type EntryKind = (typeof EntryKind)[keyof typeof EntryKind]
+
+/** An entry as the core sees it. `bytes` is the size of the payload; `configuration` is there if and only if `kind` is `Configuration`. */
+export interface EntryHead {
+  readonly index: LogIndex
+  readonly term: Term
+  readonly kind: EntryKind
+  readonly bytes: number
+  readonly configuration?: Configuration
+}

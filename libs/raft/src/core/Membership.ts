@@ -1,0 +1,197 @@
+/**
+ * Who takes part. Any change of voters goes through a joint configuration; adding a learner, or changing an address, does not touch the quorum
+ * and takes one step. A configuration is in force from the moment it is appended.
+ *
+ * Sources: Raft paper §6; dissertation §4; Ongaro's raft-dev post of July 2015 (no change before an entry of the own term is committed).
+ */
+import * as Configuration from "./Configuration.ts"
+import type { Core } from "./Core.ts"
+import * as Election from "./Election.ts"
+import type { LogIndex, MemberId } from "./Entry.ts"
+import type { Change, ChangeMembership } from "./Input.ts"
+import type { ChangeRefusal } from "./Output.ts"
+import type { Progress } from "./Progress.ts"
+import * as Quorum from "./Quorum.ts"
+import * as Replication from "./Replication.ts"
+
+export const onChange = (core: Core, { change, id }: ChangeMembership): void => {
+  const refuse = (refusal: ChangeRefusal | undefined) => void core.out.settled.push({ id, refusal, leader: core.id })
+  if (core.commitIndex < core.leaderSince) return refuse("NotReady")
+  if (isChanging(core) || core.transfer !== undefined) return refuse("Pending")
+  const next = plan(core, change)
+  if (typeof next === "string") return refuse(next)
+  if (next === core.configuration) return refuse(undefined)
+  const forced = (change._tag === "Promote" || change._tag === "Leave") && change.force
+  if (!forced && changesVoters(core.configuration, next) && !answers(core, next)) return refuse("NoQuorum")
+  core.change = { id, index: propose(core, next) }
+}
+
+export const onChangeElsewhere = (core: Core, { id }: ChangeMembership): void => {
+  core.out.settled.push({ id, refusal: "NoLeader", leader: core.leader })
+}
+
+/** Puts a configuration in force that has just been appended at `index`. */
+export const adopt = (core: Core, index: LogIndex, configuration: Configuration.Configuration): void => {
+  core.configurations.push({ index, configuration })
+  core.out.configurationChanged = true
+  if (Configuration.find(configuration, core.id) !== undefined) core.wasMember = true
+  if (core.role === "Leader") Replication.followConfiguration(core)
+}
+
+/** The leader's commit index has moved: finish a joint change, answer who asked, and leave if it is no longer a member. */
+export const onCommitted = (core: Core): void => {
+  if (core.commitIndex < core.leaderSince || isUncommitted(core)) return
+  const configuration = core.configuration
+  if (Configuration.isJoint(configuration)) {
+    const index = Replication.appendOwn(core, settled(configuration))
+    if (core.change !== undefined) core.change = { id: core.change.id, index }
+    return
+  }
+  if (core.out.configurationChanged) Replication.followConfiguration(core)
+  if (core.change !== undefined && core.change.index <= core.commitIndex) {
+    core.out.settled.push({ id: core.change.id, refusal: undefined, leader: core.id })
+    core.change = undefined
+  }
+  if (!Configuration.isVoter(configuration, core.id)) {
+    Replication.broadcastHeartbeat(core)
+    Election.becomeFollower(core, core.term, "")
+  }
+}
+
+/** A learner is caught up when it made up a whole round, the log's growth during the former one, within an election timeout (dissertation §4.2.1). */
+export const onProgress = (core: Core, progress: Progress): void => {
+  if (progress.match < progress.catchUpIndex) return
+  progress.caughtUp = core.now - progress.catchUpSince <= core.settings.electionTimeoutMillis
+  progress.catchUpIndex = core.log.lastIndex
+  progress.catchUpSince = core.now
+}
+
+/** A learner that has everything stays caught up while nothing is written. */
+export const onHeartbeat = (core: Core): void => {
+  for (const progress of core.progress.values()) {
+    if (core.answers(progress.id) && progress.match === core.log.lastIndex) onProgress(core, progress)
+  }
+}
+
+/** Part of a leader's settling: promotes, in one joint change, the learners that are ready together. */
+export const settle = (core: Core): void => {
+  if (isChanging(core) || core.commitIndex < core.leaderSince || core.transfer !== undefined) return
+  let next = core.configuration
+  for (const member of core.configuration.members) {
+    if (member.autoPromote && !member.witness && isReady(core, member.id)) next = promoted(next, member.id)
+  }
+  if (next !== core.configuration && answers(core, next)) propose(core, next)
+}
+
+const propose = (core: Core, next: Configuration.Configuration): LogIndex =>
+  Replication.appendOwn(
+    core,
+    changesVoters(core.configuration, next) ? joint(core.configuration, next) : next
+  )
+
+/** Who leaves still votes until the final configuration, and has to be reached for that. */
+const joint = (
+  { members, voters }: Configuration.Configuration,
+  next: Configuration.Configuration
+): Configuration.Configuration => ({
+  members: [
+    ...next.members,
+    ...members.filter(({ id }) => voters.includes(id) && Configuration.find(next, id) === undefined)
+  ],
+  voters: next.voters,
+  outgoing: voters
+})
+
+/** The final configuration behind a joint one. */
+const settled = ({ members, outgoing, voters }: Configuration.Configuration): Configuration.Configuration => ({
+  members: members.filter(({ id }) => voters.includes(id) || !outgoing.includes(id)),
+  voters,
+  outgoing: []
+})
+
+const plan = (core: Core, change: Change): Configuration.Configuration | ChangeRefusal => {
+  const configuration = core.configuration
+  const { members, voters } = configuration
+  switch (change._tag) {
+    case "Join": {
+      const { member } = change
+      const present = Configuration.find(configuration, member.id)
+      if (present !== undefined) {
+        if (present.name !== member.name) return "Conflict"
+        return moved(configuration, member.id, member.peerAddress, member.clientAddress)
+      }
+      const clash = members.find((other) =>
+        other.id !== member.replaces && (other.name === member.name || other.peerAddress === member.peerAddress)
+      )
+      if (clash !== undefined) return "Conflict"
+      if (member.replaces !== undefined && Configuration.find(configuration, member.replaces) === undefined) {
+        return "NotFound"
+      }
+      return { ...configuration, members: [...members, member] }
+    }
+    case "Update":
+      return Configuration.find(configuration, change.id) === undefined
+        ? "NotFound"
+        : moved(configuration, change.id, change.peerAddress, change.clientAddress)
+    case "Promote":
+      if (Configuration.find(configuration, change.id) === undefined) return "NotFound"
+      if (voters.includes(change.id)) return configuration
+      return change.force || isReady(core, change.id) ? promoted(configuration, change.id) : "NotReady"
+    case "Leave":
+      if (Configuration.find(configuration, change.id) === undefined) return "NotFound"
+      if (voters.length === 1 && voters[0] === change.id) return "LastVoter"
+      return without(configuration, change.id)
+  }
+}
+
+const moved = (
+  configuration: Configuration.Configuration,
+  id: MemberId,
+  peerAddress: string,
+  clientAddress: string
+): Configuration.Configuration | ChangeRefusal => {
+  const present = Configuration.find(configuration, id)!
+  if (present.peerAddress === peerAddress && present.clientAddress === clientAddress) return configuration
+  if (configuration.members.some((other) => other.id !== id && other.peerAddress === peerAddress)) return "Conflict"
+  return {
+    ...configuration,
+    members: configuration.members.map((member) =>
+      member.id === id ? { ...member, peerAddress, clientAddress } : member
+    )
+  }
+}
+
+/** A learner becomes a voter; the member that it replaces leaves in the same change. */
+const promoted = (configuration: Configuration.Configuration, id: MemberId): Configuration.Configuration => {
+  const member = Configuration.find(configuration, id)!
+  const { replaces, ...rest } = member
+  const base = replaces === undefined ? configuration : without(configuration, replaces)
+  return {
+    ...base,
+    members: base.members.map((other) => other.id === id ? rest : other),
+    voters: [...base.voters, id]
+  }
+}
+
+const without = (configuration: Configuration.Configuration, id: MemberId): Configuration.Configuration => ({
+  ...configuration,
+  members: configuration.members.filter((member) => member.id !== id),
+  voters: configuration.voters.filter((voter) => voter !== id)
+})
+
+const isReady = (core: Core, id: MemberId): boolean => {
+  const progress = core.progress.get(id)
+  return progress !== undefined && Configuration.isLearner(core.configuration, id) && core.answers(id) &&
+    progress.state === "Replicate" && progress.caughtUp
+}
+
+const isUncommitted = (core: Core): boolean => core.configurationIndex > core.commitIndex
+
+const isChanging = (core: Core): boolean => isUncommitted(core) || Configuration.isJoint(core.configuration)
+
+const changesVoters = (from: Configuration.Configuration, to: Configuration.Configuration): boolean =>
+  from.voters.length !== to.voters.length || from.voters.some((id) => !to.voters.includes(id))
+
+/** Whether the members that would form the new quorum answer now. */
+const answers = (core: Core, next: Configuration.Configuration): boolean =>
+  Quorum.isQuorum(next, (id) => core.answers(id))

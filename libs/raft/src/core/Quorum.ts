@@ -1,0 +1,63 @@
+/**
+ * Majorities, of one set of voters or of two during a joint change. Every decision that needs a quorum (election, commit, read
+ * confirmation, check-quorum) asks here, so that none can forget the second half.
+ *
+ * Source: Raft paper §6; etcd-raft `quorum/`.
+ */
+import type { Configuration } from "./Configuration.ts"
+import type { MemberId } from "./Entry.ts"
+
+export type Outcome = "won" | "lost" | "pending"
+
+/** Size of the smallest majority of `count` voters. */
+export const majority = (count: number): number => (count >> 1) + 1
+
+const scratch: Array<number> = []
+
+const majorityValue = (voters: ReadonlyArray<MemberId>, valueOf: (id: MemberId) => number): number => {
+  if (voters.length === 0) return Number.MAX_SAFE_INTEGER
+  scratch.length = 0
+  for (const id of voters) scratch.push(valueOf(id))
+  scratch.sort(ascending)
+  return scratch[voters.length - majority(voters.length)]!
+}
+
+const ascending = (a: number, b: number) => a - b
+
+/** The highest value that a quorum has reached: the commit index when `valueOf` is a match index. 0 when nobody may vote. */
+export const committedValue = (configuration: Configuration, valueOf: (id: MemberId) => number): number =>
+  configuration.voters.length === 0
+    ? 0
+    : Math.min(majorityValue(configuration.voters, valueOf), majorityValue(configuration.outgoing, valueOf))
+
+const majorityOutcome = (
+  voters: ReadonlyArray<MemberId>,
+  answerOf: (id: MemberId) => boolean | undefined
+): Outcome => {
+  let yes = 0
+  let no = 0
+  for (const id of voters) {
+    const answer = answerOf(id)
+    if (answer === true) yes++
+    else if (answer === false) no++
+  }
+  const needed = majority(voters.length)
+  return yes >= needed ? "won" : voters.length - no < needed ? "lost" : "pending"
+}
+
+/** The state of a vote in which `answerOf` tells each voter's answer so far. Lost when nobody may vote. */
+export const voteOutcome = (
+  configuration: Configuration,
+  answerOf: (id: MemberId) => boolean | undefined
+): Outcome => {
+  if (configuration.voters.length === 0) return "lost"
+  const incoming = majorityOutcome(configuration.voters, answerOf)
+  if (configuration.outgoing.length === 0) return incoming
+  const outgoing = majorityOutcome(configuration.outgoing, answerOf)
+  if (incoming === "lost" || outgoing === "lost") return "lost"
+  return incoming === "won" && outgoing === "won" ? "won" : "pending"
+}
+
+/** Whether the members for which `holds` is true form a quorum. */
+export const isQuorum = (configuration: Configuration, holds: (id: MemberId) => boolean): boolean =>
+  voteOutcome(configuration, holds) === "won"

@@ -1,0 +1,100 @@
+/**
+ * Linearizable reads without writing to the log: the leader notes its commit index, confirms by a round of heartbeats that it still
+ * leads, and only then lets the reads go ahead.
+ *
+ * Rounds are numbered within a term, and a reply confirms only its own round and earlier ones, so an old acknowledgement can
+ * never confirm a newer read (etcd #20418). Source: dissertation §6.4.
+ */
+import type { Core } from "./Core.ts"
+import type { LogIndex, MemberId } from "./Entry.ts"
+import type { FromPeer, Read } from "./Input.ts"
+import type { HeartbeatReply, ReadIndex, ReadIndexReply } from "./Message.ts"
+import * as Quorum from "./Quorum.ts"
+import * as Replication from "./Replication.ts"
+
+interface PendingRead {
+  /** Who asked; empty for this member itself. */
+  readonly from: MemberId
+  readonly id: number
+}
+
+export interface Reads {
+  /** Not yet covered by a round. */
+  waiting: Array<PendingRead>
+  /** Covered by round `round`, with the commit index as of its start. */
+  confirming: Array<PendingRead>
+  round: number
+  index: LogIndex
+}
+
+export const make = (): Reads => ({ waiting: [], confirming: [], round: 0, index: 0 })
+
+export const onRead = (core: Core, { id }: Read): void => {
+  core.reads.waiting.push({ from: "", id })
+}
+
+export const onReadElsewhere = (core: Core, { id }: Read): void => {
+  if (core.leader === "") core.out.reads.push({ id, index: -1 })
+  else core.send(core.leader, { _tag: "ReadIndex", term: core.term, id })
+}
+
+export const onReadIndex = (core: Core, { from, message }: FromPeer<ReadIndex>): void => {
+  core.reads.waiting.push({ from, id: message.id })
+}
+
+export const onReadIndexElsewhere = (core: Core, { from, message }: FromPeer<ReadIndex>): void => {
+  core.send(from, { _tag: "ReadIndexReply", term: core.term, id: message.id, index: -1 })
+}
+
+/**
+ * Only the leader that was asked answers, and what it confirmed stays true in every later term. It also tells what is committed, and as
+ * far as this log is the leader's there is no need to hear it twice.
+ */
+export const onReadIndexReply = (core: Core, { from, message }: FromPeer<ReadIndexReply>): void => {
+  if (message.term === core.term && from === core.leader) core.commitTo(Math.min(message.index, core.matchedIndex))
+  core.out.reads.push({ id: message.id, index: message.index })
+}
+
+export const onHeartbeatReply = (core: Core, input: FromPeer<HeartbeatReply>): void => {
+  const progress = Replication.onReply(core, input)
+  if (progress === undefined) return
+  const { message } = input
+  if (message.round > progress.round) progress.round = message.round
+  if (core.reads.confirming.length > 0) confirm(core)
+  Replication.onHeartbeatReply(core, progress)
+}
+
+/** Part of a leader's settling: starts a round if reads wait and none is under way. */
+export const settle = (core: Core): void => {
+  const reads = core.reads
+  if (reads.waiting.length === 0 || reads.confirming.length > 0 || core.commitIndex < core.leaderSince) return
+  const confirming = reads.waiting
+  reads.waiting = reads.confirming
+  reads.confirming = confirming
+  reads.index = core.commitIndex
+  Replication.broadcastHeartbeat(core)
+  reads.round = core.round
+  confirm(core)
+}
+
+/** A leader that steps down lets its readers ask again. */
+export const abandon = (core: Core): void => {
+  release(core, core.reads.waiting, -1)
+  release(core, core.reads.confirming, -1)
+}
+
+const confirm = (core: Core): void => {
+  const confirmed = Quorum.committedValue(
+    core.configuration,
+    (id) => id === core.id ? core.round : core.progress.get(id)?.round ?? 0
+  )
+  if (confirmed >= core.reads.round) release(core, core.reads.confirming, core.reads.index)
+}
+
+const release = (core: Core, reads: Array<PendingRead>, index: LogIndex): void => {
+  for (const { from, id } of reads) {
+    if (from === "") core.out.reads.push({ id, index })
+    else core.send(from, { _tag: "ReadIndexReply", term: core.term, id, index })
+  }
+  reads.length = 0
+}

@@ -1,0 +1,400 @@
+/**
+ * Getting the leader's log onto the other members, and deciding what is committed.
+ *
+ * Sources: Raft paper §5.3, §5.4.2; etcd-raft `tracker/` (probe, replicate, snapshot; windows) and `findConflictByTerm`.
+ */
+import type * as Configuration from "./Configuration.ts"
+import type { Core } from "./Core.ts"
+import * as Election from "./Election.ts"
+import type { LogIndex, MemberId, Term } from "./Entry.ts"
+import type { Applied, Connected, FromPeer, Propose, Sent, Unreachable, Written } from "./Input.ts"
+import { invariant } from "./Invariant.ts"
+import * as Membership from "./Membership.ts"
+import type { Append, AppendReply, Heartbeat } from "./Message.ts"
+import { Progress } from "./Progress.ts"
+import * as Quorum from "./Quorum.ts"
+import * as Read from "./Read.ts"
+import * as Transfer from "./Transfer.ts"
+
+/** What an entry costs besides its payload: even empty commands must not pile up without limit. */
+const entryOverheadBytes = 17
+
+// The leader's side.
+
+export const onPropose = (core: Core, { bytes, count, group }: Propose): void => {
+  if (core.transfer !== undefined) return void core.out.refusals.push({ group, reason: "Refused" })
+  const cost = bytes + count * entryOverheadBytes
+  if (core.uncommittedBytes > 0 && core.uncommittedBytes + cost > core.settings.uncommittedBytesMax) {
+    return void core.out.refusals.push({ group, reason: "Busy" })
+  }
+  const firstIndex = core.log.lastIndex + 1
+  core.log.append(core.term, count)
+  core.appended(core.write({ _tag: "Proposed", group, firstIndex, term: core.term, count }))
+  core.uncommittedBytes += cost
+  core.uncommitted.push({ lastIndex: core.log.lastIndex, bytes: cost })
+}
+
+export const onProposeElsewhere = (core: Core, { group }: Propose): void => {
+  if (core.leader === "") core.out.refusals.push({ group, reason: "NoLeader" })
+  else core.out.forwards.push(group)
+}
+
+/** Appends an entry of the leader's own: a configuration, or a no-op that lets it commit what it inherited. */
+export const appendOwn = (core: Core, configuration: Configuration.Configuration | undefined): LogIndex => {
+  const index = core.log.lastIndex + 1
+  core.log.append(core.term, 1)
+  core.appended(core.write({ _tag: "Own", index, term: core.term, configuration }))
+  if (configuration !== undefined) Membership.adopt(core, index, configuration)
+  return index
+}
+
+export const onAppendReply = (core: Core, input: FromPeer<AppendReply>): void => {
+  const progress = onReply(core, input)
+  if (progress === undefined) return
+  const { message } = input
+  if (message.success) accepted(core, progress, message.index)
+  else refused(core, progress, message)
+}
+
+const accepted = (core: Core, progress: Progress, index: LogIndex): void => {
+  invariant(index <= core.log.lastIndex, `member ${progress.id} acknowledges entry ${index}, which was never sent`)
+  progress.window.free(index)
+  if (index > progress.match) {
+    progress.match = index
+    progress.next = Math.max(progress.next, index + 1)
+    core.matchChanged = true
+    Membership.onProgress(core, progress)
+  }
+  if (progress.state === "Probe" || (progress.state === "Snapshot" && index >= core.log.previousIndex)) {
+    progress.replicate()
+  }
+}
+
+const refused = (core: Core, progress: Progress, message: AppendReply): void => {
+  if (message.index <= progress.match) return
+  if (progress.state === "Snapshot" || (progress.state === "Probe" && message.index !== progress.next - 1)) return
+  progress.probe(core.log.lastWithTermAtMost(Math.min(message.hintIndex, message.index - 1), message.hintTerm) + 1)
+}
+
+export const onSent = (core: Core, { bytes, peer, permit, to }: Sent): void => {
+  const progress = core.progress.get(peer)
+  if (progress === undefined || !progress.permitted || progress.permit !== permit) return
+  progress.permitted = false
+  if (progress.state === "Probe") {
+    progress.probed = true
+    progress.probedAt = core.now
+  } else {
+    progress.next = to + 1
+    progress.window.add(to, bytes, core.now)
+  }
+}
+
+export const onUnreachable = (core: Core, { peer }: Unreachable): void => {
+  const progress = core.progress.get(peer)
+  if (progress === undefined || progress.state === "Snapshot") return
+  progress.probe(progress.match + 1)
+  progress.probed = true
+  progress.probedAt = core.now
+}
+
+export const onConnected = (core: Core, { peer }: Connected): void => {
+  const progress = core.progress.get(peer)
+  if (progress === undefined) return
+  if (progress.state === "Probe") progress.probed = false
+}
+
+/** A sign of life also shows what was lost: a probe or a pipelined message that stays unanswered is sent again. */
+export const onHeartbeatReply = (core: Core, progress: Progress): void => {
+  const longAgo = core.now - 2 * core.settings.heartbeatMillis
+  if (progress.state === "Probe" && progress.probed && progress.probedAt <= longAgo) progress.probed = false
+  if (progress.state === "Replicate" && !progress.window.isEmpty && progress.window.oldestSentAt <= longAgo) {
+    progress.probe(progress.match + 1)
+  }
+}
+
+export const onHeartbeatTimer = (core: Core): void => {
+  if (core.now < core.heartbeatDeadline) return
+  broadcastHeartbeat(core)
+  Membership.onHeartbeat(core)
+  forgetLeavers(core)
+}
+
+const forgetLeavers = (core: Core): void => {
+  const longAgo = core.now - core.settings.electionTimeoutMillis
+  for (const [id, { leavingSince, match, toldCommit }] of core.progress) {
+    const knows = leavingSince <= core.now && Math.min(match, toldCommit) >= core.configurationIndex
+    if (!knows && leavingSince > longAgo) continue
+    core.progress.delete(id)
+    core.out.configurationChanged = true
+  }
+}
+
+/** Check-quorum: a leader that a quorum does not answer steps down, so that nobody waits for it (dissertation §6.2). */
+export const onQuorumTimer = (core: Core): void => {
+  if (core.now < core.quorumDeadline) return
+  core.quorumDeadline = core.now + core.settings.electionTimeoutMillis
+  if (!Quorum.isQuorum(core.configuration, (id) => core.answers(id))) Election.becomeFollower(core, core.term, "")
+  else if (isWedged(core)) {
+    Transfer.giveWay(core)
+    Election.becomeFollower(core, core.term, "")
+  }
+}
+
+/**
+ * The disk watchdog: a quorum of others has made durable what this leader's own disk has not for two election timeouts. It could apply and answer
+ * nothing, and as long as it sends heartbeats nobody else would (hashicorp/raft #503). It cannot win again before its disk has taken its vote.
+ */
+const isWedged = (core: Core): boolean => {
+  const oldest = core.pendingAppends[0]
+  return oldest !== undefined && core.commitIndex > core.durableIndex &&
+    core.now - oldest.at >= 2 * core.settings.electionTimeoutMillis
+}
+
+export const broadcastHeartbeat = (core: Core): void => {
+  core.round++
+  core.heartbeatDeadline = core.now + core.settings.heartbeatMillis
+  for (const progress of core.progress.values()) sendHeartbeat(core, progress)
+}
+
+/** Never names a commit index that the peer might not have (rule 16 of the usual omissions). */
+const sendHeartbeat = (core: Core, progress: Progress): void => {
+  const commit = Math.min(progress.match, core.commitIndex)
+  progress.toldCommit = Math.max(progress.toldCommit, commit)
+  core.send(progress.id, { _tag: "Heartbeat", term: core.term, commit, round: core.round })
+}
+
+/** Any reply: newer terms depose, older ones are ignored. */
+export const onReply = (
+  core: Core,
+  { from, message }: FromPeer<{ readonly term: Term } & FromPeer["message"]>
+): Progress | undefined => {
+  if (message.term > core.term) {
+    Election.becomeFollower(core, message.term, "")
+    return undefined
+  }
+  if (message.term < core.term || core.role !== "Leader") return undefined
+  const progress = core.progress.get(from)
+  if (progress !== undefined) progress.heardAt = core.now
+  return progress
+}
+
+/** What a leader concludes from a whole batch: the commit index first, since everything else depends on it. */
+export const settle = (core: Core): void => {
+  if (core.matchChanged) advanceCommit(core)
+  if (core.role !== "Leader") return
+  Membership.settle(core)
+  Transfer.settle(core)
+  Read.settle(core)
+  for (const progress of core.progress.values()) feed(core, progress)
+}
+
+/** An entry is committed when a quorum has it durably and it is of the leader's own term; earlier ones with it (Raft paper §5.4.2). */
+const advanceCommit = (core: Core): void => {
+  core.matchChanged = false
+  const index = Quorum.committedValue(
+    core.configuration,
+    (id) => id === core.id ? core.durableIndex : core.progress.get(id)?.match ?? 0
+  )
+  if (index <= core.commitIndex || core.log.termAt(index) !== core.term) return
+  core.commitTo(index)
+  let done = 0
+  while (done < core.uncommitted.length && core.uncommitted[done]!.lastIndex <= index) {
+    core.uncommittedBytes -= core.uncommitted[done]!.bytes
+    done++
+  }
+  if (done > 0) core.uncommitted.splice(0, done)
+  Membership.onCommitted(core)
+}
+
+const feed = (core: Core, progress: Progress): void => {
+  if (progress.permitted || progress.state === "Snapshot") return
+  if (progress.next <= core.log.previousIndex) {
+    if (!core.answers(progress.id)) return
+    progress.awaitSnapshot(core.log.previousIndex)
+    core.out.snapshots.push(progress.id)
+    return
+  }
+  const ready = progress.state === "Probe"
+    ? !progress.probed
+    : progress.next <= core.log.lastIndex && !progress.window.isFull
+  if (ready) {
+    progress.permitted = true
+    progress.permit = ++core.permitNumber
+    progress.toldCommit = core.commitIndex
+    core.out.permits.push({
+      peer: progress.id,
+      permit: progress.permit,
+      term: core.term,
+      previousIndex: progress.next - 1,
+      previousTerm: core.log.termAt(progress.next - 1),
+      to: core.log.lastIndex,
+      commit: core.commitIndex,
+      bytesMax: Math.min(core.settings.messageBytesMax, core.settings.windowBytesMax - progress.window.bytes)
+    })
+    return
+  }
+  if (mustHearCommit(core, progress)) {
+    core.commitDeadline = Math.min(core.commitDeadline, core.now + core.settings.commitDelayMillis)
+  }
+}
+
+const mustHearCommit = (core: Core, progress: Progress): boolean =>
+  progress.state === "Replicate" && Math.min(progress.match, core.commitIndex) > progress.toldCommit
+
+/** Tells the commit index to those to whom no append has carried it: under load nearly nobody. */
+export const onCommitTimer = (core: Core): void => {
+  if (core.now < core.commitDeadline) return
+  core.commitDeadline = Infinity
+  for (const progress of core.progress.values()) {
+    if (mustHearCommit(core, progress)) sendHeartbeat(core, progress)
+  }
+}
+
+/**
+ * Brings the set of followed members in line with the configuration. A member that leaves is followed until it has been told that its removal is
+ * committed, for an election timeout at most.
+ */
+export const followConfiguration = (core: Core): void => {
+  const { windowBytesMax, windowMessagesMax } = core.settings
+  const kept = new Set<MemberId>()
+  for (const { configuration } of core.configurations) {
+    for (const member of configuration.members) kept.add(member.id)
+  }
+  for (const [id, progress] of core.progress) {
+    if (kept.has(id)) progress.leavingSince = Infinity
+    else if (progress.leavingSince === Infinity) progress.leavingSince = core.now
+  }
+  for (const id of kept) {
+    if (id === core.id || core.progress.has(id)) continue
+    const progress = new Progress({
+      id,
+      next: core.log.lastIndex + 1,
+      now: core.now,
+      windowMessagesMax,
+      windowBytesMax
+    })
+    core.progress.set(id, progress)
+  }
+}
+
+// The follower's side.
+
+export const onAppend = (core: Core, { from, message }: FromPeer<Append>): void => {
+  if (!heardLeader(core, from, message.term)) return
+  const { entries, previousIndex } = message
+  if (previousIndex < core.commitIndex) return acknowledge(core, from, core.commitIndex)
+  if (core.log.termAt(previousIndex) !== message.previousTerm) {
+    const hintIndex = core.log.lastWithTermAtMost(Math.min(previousIndex, core.log.lastIndex), message.previousTerm)
+    return core.send(from, {
+      _tag: "AppendReply",
+      term: core.term,
+      success: false,
+      index: previousIndex,
+      hintIndex,
+      hintTerm: Math.max(core.log.termAt(hintIndex), 0)
+    })
+  }
+  const fresh = firstFresh(core, entries)
+  if (fresh < entries.length) {
+    const first = entries[fresh]!.index
+    if (first <= core.log.lastIndex) core.truncate(first)
+    const received = fresh === 0 ? entries : entries.slice(fresh)
+    for (const entry of received) core.log.append(entry.term, 1)
+    core.appended(core.write({ _tag: "Received", entries: received }))
+    for (const entry of received) {
+      if (entry.configuration !== undefined) Membership.adopt(core, entry.index, entry.configuration)
+    }
+    if (core.out.configurationChanged) Election.followConfiguration(core)
+  }
+  const last = previousIndex + entries.length
+  core.matchedIndex = Math.max(core.matchedIndex, last)
+  core.commitTo(Math.min(message.commit, last))
+  acknowledge(core, from, last)
+}
+
+/** Position of the first entry that this log does not have, or has differently. */
+const firstFresh = (core: Core, entries: Append["entries"]): number => {
+  let position = 0
+  while (position < entries.length) {
+    const entry = entries[position]!
+    if (entry.index > core.log.lastIndex || core.log.termAt(entry.index) !== entry.term) return position
+    position++
+  }
+  return position
+}
+
+/** One answer for all appends of a batch, once everything ordered so far is durable. */
+const acknowledge = (core: Core, to: MemberId, index: LogIndex): void => {
+  if (core.ack === undefined || core.ack.to !== to || core.ack.index < index) core.ack = { to, index }
+}
+
+export const sendAck = (core: Core): void => {
+  const { index, to } = core.ack!
+  core.ack = undefined
+  core.send(
+    to,
+    { _tag: "AppendReply", term: core.term, success: true, index, hintIndex: 0, hintTerm: 0 },
+    core.writeNumber
+  )
+}
+
+export const onHeartbeat = (core: Core, { from, message }: FromPeer<Heartbeat>): void => {
+  if (!heardLeader(core, from, message.term)) return
+  core.commitTo(message.commit)
+  core.send(from, { _tag: "HeartbeatReply", term: core.term, round: message.round })
+}
+
+/**
+ * A word from someone who leads `term`. Restarts the election timer; a leader of the past is told the present term instead, or it would
+ * never know (etcd-raft `prevote_checkquorum`).
+ */
+export const heardLeader = (core: Core, from: MemberId, term: Term): boolean => {
+  if (term < core.term) {
+    core.send(from, {
+      _tag: "AppendReply",
+      term: core.term,
+      success: false,
+      index: 0,
+      hintIndex: 0,
+      hintTerm: 0
+    })
+    return false
+  }
+  invariant(
+    term > core.term || core.role !== "Leader",
+    `two leaders in term ${term}: this member and ${from}`
+  )
+  if (term > core.term || core.role === "PreCandidate" || core.role === "Candidate") {
+    Election.becomeFollower(core, term, from)
+  } else if (core.leader !== from) {
+    core.leader = from
+    Transfer.onLeaderKnown(core)
+  }
+  core.contactAt = core.now
+  core.contactBroken = false
+  Election.restartElectionTimer(core)
+  return true
+}
+
+// Both sides.
+
+/** Durable writes. Truncated entries no longer count, even if their write completes later. */
+export const onWritten = (core: Core, { number }: Written): void => {
+  if (number <= core.writtenNumber) return
+  core.writtenNumber = number
+  let done = 0
+  while (done < core.pendingAppends.length && core.pendingAppends[done]!.number <= number) {
+    core.durableIndex = Math.max(core.durableIndex, core.pendingAppends[done]!.lastIndex)
+    done++
+  }
+  core.pendingAppends.splice(0, done)
+  core.matchChanged = true
+}
+
+export const onApplied = (core: Core, { index }: Applied): void => {
+  core.appliedIndex = Math.max(core.appliedIndex, index)
+}
+
+export const onLinkLost = (core: Core, { peer }: Unreachable): void => {
+  if (peer === core.leader) Election.onLeaderUnreachable(core)
+}

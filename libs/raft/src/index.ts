@@ -1,0 +1,11 @@
+/** Raft as Effect layers: a pure core, role actors around it, and the services it asks for. */
+export * as Configuration from "./core/Configuration.ts"
+export { type EntryHead, EntryKind, type LogIndex, type MemberId, type Term } from "./core/Entry.ts"
+export * as HardState from "./core/HardState.ts"
+export * as Entry from "./Entry.ts"
+export * as Limits from "./Limits.ts"
+export * as LogStore from "./LogStore.ts"
+export * from "./RaftError.ts"
+export * as RaftNode from "./RaftNode.ts"
+export * as StateMachine from "./StateMachine.ts"
+export * as Transport from "./Transport.ts"

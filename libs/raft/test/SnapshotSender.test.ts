@@ -1,0 +1,99 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Option } from "effect"
+import { TestClock } from "effect/testing"
+import * as Codec from "../src/codec/PeerMessageCodec.ts"
+import type { PeerMessage } from "../src/PeerMessage.ts"
+import * as SnapshotSender from "../src/SnapshotSender.ts"
+import { bytes } from "./support/Register.ts"
+
+/** A receiver that answers each message after `delayMillis`, over a transport that the test can take down. */
+const transferTo = Effect.fnUntraced(function*(options: { readonly chunks: number; readonly delayMillis: number }) {
+  const received: Array<number> = []
+  const state = { isUp: true, offers: 0 }
+  const context = yield* Effect.context<never>()
+  const answer = (message: PeerMessage): Effect.Effect<void> =>
+    Effect.sync(() => {
+      if (message._tag === "SnapshotChunk" && message.sequence === received.length) received.push(message.sequence)
+      const isWhole = received.length === options.chunks
+      transfer.progressUnsafe({
+        _tag: "SnapshotProgress",
+        snapshot: 7,
+        next: received.length,
+        state: isWhole ? "installed" : "receiving"
+      })
+    })
+  const transfer: SnapshotSender.Transfer = yield* SnapshotSender.make({
+    peer: "000000000000000b",
+    snapshot: 7,
+    index: 100,
+    indexTerm: 1,
+    term: 2,
+    isCurrent: () => true,
+    startedAtBytes: 0,
+    reader: {
+      read: (cursor) =>
+        Effect.sync(() => {
+          const at = cursor.length === 0 ? 0 : cursor[0]!
+          return {
+            data: bytes(`chunk ${at}`),
+            next: at + 1 < options.chunks ? Option.some(Uint8Array.of(at + 1)) : Option.none()
+          }
+        })
+    },
+    transport: {
+      serve: () => Effect.void,
+      setPeers: () => Effect.void,
+      sendUnsafe: (_peer, _lane, chunks) => {
+        const message = Codec.decode(chunks[0]!)
+        if (message._tag === "SnapshotOffer") state.offers++
+        if (!state.isUp) return false
+        Effect.runForkWith(context)(Effect.andThen(Effect.sleep(options.delayMillis), answer(message)))
+        return true
+      }
+    }
+  })
+  return { transfer, received, state }
+})
+
+describe("SnapshotSender", () => {
+  it.effect("sends every chunk once, in order, to a receiver that answers", () =>
+    Effect.gen(function*() {
+      const { received, transfer } = yield* transferTo({ chunks: 20, delayMillis: 5 })
+      const fiber = yield* Effect.forkChild(transfer.run)
+      for (let passed = 0; passed < 1000; passed += 5) yield* TestClock.adjust(5)
+      assert.isTrue(yield* Fiber.join(fiber))
+      assert.deepStrictEqual(received, Array.from({ length: 20 }, (_, sequence) => sequence))
+    }).pipe(Effect.scoped))
+
+  it.effect("a receiver whose first answer comes after the silence limit is heard all the same", () =>
+    Effect.gen(function*() {
+      const { received, transfer } = yield* transferTo({ chunks: 3, delayMillis: 2500 })
+      const fiber = yield* Effect.forkChild(transfer.run)
+      for (let passed = 0; passed < 60_000; passed += 100) yield* TestClock.adjust(100)
+      assert.isTrue(yield* Fiber.join(fiber))
+      assert.deepStrictEqual(received, [0, 1, 2])
+    }).pipe(Effect.scoped))
+
+  it.effect("goes on where the receiver is when the link comes back, and gives up on one that stays silent", () =>
+    Effect.gen(function*() {
+      const { received, state, transfer } = yield* transferTo({ chunks: 200, delayMillis: 5 })
+      const fiber = yield* Effect.forkChild(transfer.run)
+      for (let passed = 0; passed < 100; passed += 5) yield* TestClock.adjust(5)
+      const before = received.length
+      assert.isAbove(before, 0)
+      state.isUp = false
+      for (let passed = 0; passed < 6000; passed += 100) yield* TestClock.adjust(100)
+      assert.isAtMost(received.length, before + 4)
+      state.isUp = true
+      for (let passed = 0; passed < 10_000; passed += 5) yield* TestClock.adjust(5)
+      assert.isTrue(yield* Fiber.join(fiber))
+      assert.strictEqual(new Set(received).size, 200)
+
+      const silent = yield* transferTo({ chunks: 3, delayMillis: 5 })
+      silent.state.isUp = false
+      const outcome = yield* Effect.forkChild(silent.transfer.run)
+      for (let passed = 0; passed < 60_000; passed += 100) yield* TestClock.adjust(100)
+      assert.isFalse(yield* Fiber.join(outcome))
+      assert.isAtMost(silent.state.offers, 20)
+    }).pipe(Effect.scoped))
+})
