@@ -1,0 +1,211 @@
+/**
+ * `Storage` in RocksDB, through `rocksdb-native`. Writes go to its log unsynced; `flush` writes and syncs the tables. After a crash RocksDB
+ * recovers to a point in time, which is the promised prefix.
+ *
+ * On disk: numbered directories, each a database, and the file `current` that names the one in use. A replacement is built in the next
+ * number and becomes current when that file is replaced; whatever it does not name is removed on start.
+ */
+import { Effect, Layer, Option, type Scope, Semaphore } from "effect"
+import * as AtomicFile from "./AtomicFile.ts"
+import { Disk } from "./Disk.ts"
+import * as Limits from "./Limits.ts"
+import * as NodeDisk from "./NodeDisk.ts"
+import { fromDisk } from "./RocksDbError.ts"
+import * as Handle from "./RocksDbHandle.ts"
+import { type Reader, type Replacement, type Row, Storage, StorageError } from "./Storage.ts"
+
+export interface Options {
+  /** A directory of the storage's own; made if missing. A `LOCK` file in it keeps other processes out. */
+  readonly directory: string
+}
+
+const pointerName = "current"
+const nameOf = (number: number): string => String(number).padStart(6, "0")
+const isDatabaseName = (name: string): boolean => /^\d{6,}$/.test(name)
+const isOurs = (name: string): boolean =>
+  isDatabaseName(name) || name === "LOCK" || name === pointerName ||
+  name === pointerName + AtomicFile.temporarySuffix ||
+  name === "lost+found"
+
+const point = (directory: string, number: number) =>
+  Effect.mapError(
+    AtomicFile.write(`${directory}/${pointerName}`, new TextEncoder().encode(`${nameOf(number)}\n`)),
+    fromDisk
+  )
+
+const readPointer = Effect.fnUntraced(function*(directory: string) {
+  const content = yield* AtomicFile.read(`${directory}/${pointerName}`, 64).pipe(
+    Effect.asSome,
+    Effect.catchIf((error) => error.reason === "NotFound", () => Effect.succeedNone),
+    Effect.mapError(fromDisk)
+  )
+  if (Option.isNone(content)) return undefined
+  const name = new TextDecoder().decode(content.value).trim()
+  if (isDatabaseName(name)) return Number(name)
+  return yield* new StorageError({ reason: "Corrupt", message: `${directory}/${pointerName} does not name a database` })
+})
+
+/** Opens the database that is in use, or the first one, and clears away what a crash or a replacement has left. */
+const openCurrent = Effect.fnUntraced(function*(directory: string) {
+  const disk = yield* Disk
+  const names = yield* Effect.mapError(disk.list(directory), fromDisk)
+  const foreign = names.find((name) => !isOurs(name))
+  if (foreign !== undefined) {
+    return yield* new StorageError({
+      reason: "Foreign",
+      message: `${directory} holds ${foreign}, which is not ours: choose an empty directory`
+    })
+  }
+  const present = yield* readPointer(directory)
+  const number = present ?? 1
+  for (const name of names.filter((name) => isDatabaseName(name) && Number(name) !== present)) {
+    yield* Handle.removeDirectory(`${directory}/${name}`)
+  }
+  const handle = yield* Handle.open(`${directory}/${nameOf(number)}`, present === undefined)
+  if (present === undefined) {
+    yield* Effect.mapError(disk.syncDirectory(directory), fromDisk).pipe(
+      Effect.andThen(point(directory, number)),
+      Effect.onError(() => Effect.orDie(Handle.close(handle)))
+    )
+  }
+  return { handle, number }
+})
+
+const closed = Effect.fail(
+  new StorageError({ reason: "Closed", message: "the storage was used after its scope had closed" })
+)
+
+/** What a reader looks at: a database, or a snapshot of it. */
+interface View {
+  readonly handle: Handle.RocksDbHandle
+  readonly db: Handle.RocksDbHandle["db"]
+}
+
+/** The storage in this directory, until the scope closes. */
+export const make = Effect.fnUntraced(function*({ directory }: Options): Effect.fn.Return<
+  Storage["Service"],
+  StorageError,
+  Disk | Scope.Scope
+> {
+  const disk = yield* Disk
+  yield* Effect.mapError(disk.makeDirectory(directory), fromDisk)
+  yield* Effect.mapError(disk.lock(`${directory}/LOCK`), fromDisk)
+  const scans = yield* Semaphore.make(Limits.scansMax)
+  const opened = yield* openCurrent(directory)
+  let current = opened.handle
+  let lastNumber = opened.number
+  let isOpen = true
+  yield* Effect.addFinalizer(() =>
+    Effect.suspend(() => {
+      isOpen = false
+      // The next start is faster without a log to replay. What is not flushed is still in it.
+      const flush = Effect.catch(
+        Handle.duringPromise(current, () => current.db.flush()),
+        (error) => Effect.logWarning("the storage could not be flushed before it was closed", error)
+      )
+      return Effect.andThen(flush, Effect.orDie(Handle.close(current)))
+    })
+  )
+
+  const reader = (target: () => View | undefined): Reader => {
+    const view = (use: (view: View) => Effect.Effect<ReadonlyArray<Row>, StorageError>) =>
+      Effect.suspend(() => {
+        const found = isOpen ? target() : undefined
+        return found === undefined ? closed : Handle.during(found.handle, use(found))
+      })
+    const getMany = (keys: ReadonlyArray<Uint8Array>) =>
+      Effect.suspend(() => {
+        const found = isOpen ? target() : undefined
+        return found === undefined ? closed : Handle.duringPromise(found.handle, () => Handle.readMany(found.db, keys))
+      })
+    return {
+      get: (key) => Effect.map(getMany([key]), ([value]) => Option.fromNullishOr(value)),
+      getMany,
+      scan: (options) => scans.withPermit(view(({ db, handle }) => Handle.scanRows(handle, db, options)))
+    }
+  }
+
+  const snapshot = Effect.gen(function*() {
+    if (!isOpen) return yield* closed
+    const handle = current
+    yield* Handle.enter(handle)
+    let held = true
+    const db = yield* Effect.acquireRelease(
+      Effect.sync(() => handle.db.snapshot()),
+      (db) =>
+        Effect.promise(() => {
+          held = false
+          return db.close()
+        })
+    )
+    return reader(() => (held ? { handle, db } : undefined))
+  })
+
+  const replace = Effect.gen(function*() {
+    if (!isOpen) return yield* closed
+    const number = ++lastNumber
+    let state: "building" | "pointing" | "over" = "building"
+    const handle = yield* Effect.acquireRelease(
+      Effect.provideService(Handle.open(`${directory}/${nameOf(number)}`, true), Disk, disk),
+      (handle) =>
+        Effect.suspend(() => {
+          const was = state
+          state = "over"
+          // While the pointer is being replaced nobody knows which database it names: neither may go.
+          if (was === "pointing") return Effect.ignore(Handle.close(handle))
+          if (was === "over") return Effect.void
+          handle.retired = true
+          return Effect.catch(Handle.dispose(handle), (error) =>
+            Effect.logWarning("a replacement could not be removed", error))
+        })
+    )
+    const whileBuilding = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | StorageError> =>
+      Effect.suspend((): Effect.Effect<A, E | StorageError> => (isOpen && state === "building" ? effect : closed))
+    const commit = Effect.gen(function*() {
+      yield* Handle.duringPromise(handle, () => handle.db.flush())
+      yield* Effect.mapError(disk.syncDirectory(directory), fromDisk)
+      state = "pointing"
+      yield* Effect.provideService(point(directory, number), Disk, disk)
+      state = "over"
+      const old = current
+      current = handle
+      old.retired = true
+      yield* Handle.dispose(old)
+    })
+    return {
+      put: (rows: Parameters<Replacement["put"]>[0]) =>
+        whileBuilding(
+          Effect.uninterruptible(
+            Handle.duringPromise(handle, () =>
+              Handle.writeBatch(handle.db, rows.map(({ key, value }) => ({ _tag: "Put", key, value }))))
+          )
+        ),
+      commit: whileBuilding(Effect.uninterruptible(commit))
+    }
+  })
+
+  const whileOpen = <A>(effect: () => Effect.Effect<A, StorageError>): Effect.Effect<A, StorageError> =>
+    Effect.suspend(() => (isOpen ? effect() : closed))
+
+  return Storage.of({
+    ...reader(() => ({ handle: current, db: current.db })),
+    write: (batch) =>
+      whileOpen(() => {
+        const handle = current
+        return Effect.uninterruptible(Handle.duringPromise(handle, () => Handle.writeBatch(handle.db, batch)))
+      }),
+    flush: whileOpen(() => {
+      const handle = current
+      return Effect.uninterruptible(Handle.duringPromise(handle, () => handle.db.flush()))
+    }),
+    snapshot,
+    replace,
+    sizeBytes: whileOpen(() => {
+      const { db } = current
+      return Handle.duringPromise(current, () => Handle.approximateBytes(db))
+    })
+  })
+})
+
+export const layer = (options: Options): Layer.Layer<Storage, StorageError> =>
+  Layer.effect(Storage, make(options)).pipe(Layer.provide(NodeDisk.layer))

@@ -1,0 +1,13 @@
+/**
+ * The Raft log and ordered byte-key storage. Layers that need the operating system or RocksDB are entry points of their own:
+ * `@dkv/storage/node` (disk) and `@dkv/storage/rocksdb`.
+ */
+export * as AtomicFile from "./AtomicFile.ts"
+export * as DataDirectory from "./DataDirectory.ts"
+export * as Disk from "./Disk.ts"
+export * as Limits from "./Limits.ts"
+export * as MemoryDisk from "./MemoryDisk.ts"
+export * as MemoryLog from "./MemoryLog.ts"
+export * as MemoryStorage from "./MemoryStorage.ts"
+export * as SegmentLog from "./SegmentLog.ts"
+export * as Storage from "./Storage.ts"

@@ -1,0 +1,2 @@
+/** The entry point `@dkv/storage/rocksdb`: ordered storage in RocksDB. */
+export * as RocksDbStorage from "./RocksDbStorage.ts"
