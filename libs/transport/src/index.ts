@@ -1,0 +1,13 @@
+/** Connections between members. */
+export * as Address from "./Address.ts"
+export * as Checksum from "./Checksum.ts"
+export * as Connection from "./Connection.ts"
+export * as Control from "./Control.ts"
+export * as Frame from "./Frame.ts"
+export * as Handshake from "./Handshake.ts"
+export * as Limits from "./Limits.ts"
+export * as MemoryNetwork from "./MemoryNetwork.ts"
+export * as PeerPort from "./PeerPort.ts"
+export * as PeerPortMemory from "./PeerPortMemory.ts"
+export * as PeerTransport from "./PeerTransport.ts"
+export * as TransportMemory from "./TransportMemory.ts"

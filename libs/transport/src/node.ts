@@ -1,0 +1,2 @@
+/** Connections between members, over Node's own sockets. */
+export * as PeerPortTcp from "./PeerPortTcp.ts"
