@@ -1,0 +1,93 @@
+/**
+ * A write as it stands in the log. The first byte says which command it is, and with which layout: a new layout gets a new tag, and a member
+ * that does not know a tag answers `Unsupported`, as all members of its version do.
+ *
+ * Layouts (integers big-endian; `rest` runs to the end):
+ *
+ * - 1 put: key length u32, key, value rest
+ * - 2 delete: key length u32, key, end rest
+ * - 3 compare and swap: expected u64, key length u32, key, value rest
+ * - 4 compare and delete: expected u64, key rest
+ */
+import { copy, getUint32, getUint64, putUint32, putUint64 } from "./Bytes.ts"
+import type { WriteOp } from "./Kv.ts"
+import * as Limits from "./Limits.ts"
+
+export const tag = { put: 1, delete: 2, compareAndSwap: 3, compareAndDelete: 4 } as const
+
+/** A fault of the command itself, decided by its bytes alone. */
+export type Fault = "Malformed" | "Unsupported"
+
+export const encode = (op: WriteOp): Uint8Array => {
+  switch (op._tag) {
+    case "Put":
+      return keyAndRest(new Uint8Array(5 + op.key.length + op.value.length), tag.put, 1, op.key, op.value)
+    case "Delete":
+      return keyAndRest(new Uint8Array(5 + op.key.length + op.end.length), tag.delete, 1, op.key, op.end)
+    case "CompareAndSwap": {
+      const bytes = new Uint8Array(13 + op.key.length + op.value.length)
+      putUint64(bytes, 1, op.expected)
+      return keyAndRest(bytes, tag.compareAndSwap, 9, op.key, op.value)
+    }
+    case "CompareAndDelete": {
+      const bytes = new Uint8Array(9 + op.key.length)
+      bytes[0] = tag.compareAndDelete
+      putUint64(bytes, 1, op.expected)
+      copy(bytes, 9, op.key, 0, op.key.length)
+      return bytes
+    }
+  }
+}
+
+const keyAndRest = (
+  bytes: Uint8Array,
+  first: number,
+  offset: number,
+  key: Uint8Array,
+  rest: Uint8Array
+): Uint8Array => {
+  bytes[0] = first
+  putUint32(bytes, offset, key.length)
+  copy(bytes, offset + 4, key, 0, key.length)
+  copy(bytes, offset + 4 + key.length, rest, 0, rest.length)
+  return bytes
+}
+
+/** Where key length, key and rest begin in a command with this tag. */
+export const keyLengthOffset = (first: number): number => first === tag.compareAndSwap ? 9 : 1
+
+/** Offset of the key in a command without fault. */
+export const keyStart = (data: Uint8Array): number =>
+  data[0] === tag.compareAndDelete ? 9 : keyLengthOffset(data[0]!) + 4
+
+/** End of the key in a command without fault; value or end follow. */
+export const keyEnd = (data: Uint8Array): number => {
+  if (data[0] === tag.compareAndDelete) return data.length
+  const offset = keyLengthOffset(data[0]!)
+  return offset + 4 + getUint32(data, offset)
+}
+
+/** Mod revision that a comparing command expects. */
+export const expected = (data: Uint8Array): number => getUint64(data, 1)
+
+/** Checks a command; undefined if the functions above may be used on it. */
+export const fault = (data: Uint8Array): Fault | undefined => {
+  const first = data[0]
+  switch (first) {
+    case undefined:
+      return "Malformed"
+    case tag.put:
+    case tag.delete:
+    case tag.compareAndSwap: {
+      const offset = keyLengthOffset(first)
+      return data.length < offset + 5 ? "Malformed" : keyFault(data, offset + 4, getUint32(data, offset))
+    }
+    case tag.compareAndDelete:
+      return data.length < 10 ? "Malformed" : keyFault(data, 9, data.length - 9)
+    default:
+      return "Unsupported"
+  }
+}
+
+const keyFault = (data: Uint8Array, start: number, length: number): Fault | undefined =>
+  length === 0 || length > Limits.commandKeyBytesMax || start + length > data.length ? "Malformed" : undefined

@@ -1,0 +1,208 @@
+/**
+ * One pass of a batch of commands over the rows they touch: synchronous arithmetic that turns commands into results and rows to write.
+ * It asks for what it lacks, a range of rows or a value that is not in memory, and is then taken up where it stopped.
+ */
+import type { Entry } from "@dkv/raft"
+import type { Storage } from "@dkv/storage"
+import type { Arena } from "./Arena.ts"
+import { toText } from "./Bytes.ts"
+import * as Command from "./Command.ts"
+import * as CurrentRow from "./CurrentRow.ts"
+import * as HistoryRecord from "./HistoryRecord.ts"
+import * as Layout from "./Layout.ts"
+import * as Limits from "./Limits.ts"
+import * as Outcome from "./Outcome.ts"
+import { Cached } from "./RowCache.ts"
+
+/**
+ * - `Range`: `addRange` the rows of keys in `[from, to)`, `to` undefined for no upper bound.
+ * - `Value`: put the value, which is in the history row, into the draft.
+ */
+export type Need =
+  | { readonly _tag: "Range"; readonly from: string; readonly to: string | undefined }
+  | { readonly _tag: "Value"; readonly cached: Cached }
+
+export class CommandPass {
+  /** Every key that the batch has met so far. */
+  readonly touched: Array<Cached> = []
+  readonly results: Array<Uint8Array>
+  readonly writes: Array<Storage.Write> = []
+  /** Revision of the store after the commands so far. */
+  revision: number
+
+  private readonly commands: ReadonlyArray<Entry.Entry>
+  private readonly arena: Arena
+  private readonly number: number
+  private readonly targets: Array<Cached | undefined>
+  private byKey: Map<string, Cached> | undefined
+  private position = 0
+  private rangeComplete = false
+
+  /** `number` tells this batch from all others of the store. */
+  constructor(commands: ReadonlyArray<Entry.Entry>, number: number, revision: number, arena: Arena) {
+    this.commands = commands
+    this.number = number
+    this.revision = revision
+    this.arena = arena
+    this.results = new Array(commands.length)
+    this.targets = new Array(commands.length)
+  }
+
+  /**
+   * Decodes the commands and finds the rows of the keys that they name, in the cache or among those on their way to the storage. Returns the
+   * others: `load` their rows, where there are such, before `advance`.
+   */
+  prepare(
+    inCache: (key: string) => Cached | undefined,
+    underWay: (key: string) => CurrentRow.CurrentRow | undefined
+  ): ReadonlyArray<Cached> {
+    const missing: Array<Cached> = []
+    for (let i = 0; i < this.commands.length; i++) {
+      const data = this.commands[i]!.data
+      const fault = Command.fault(data)
+      if (fault !== undefined) {
+        this.results[i] = fault === "Malformed" ? Outcome.malformed : Outcome.unsupported
+        continue
+      }
+      const keyEnd = Command.keyEnd(data)
+      if (data[0] === Command.tag.delete && keyEnd < data.length) continue
+      const key = toText(data, Command.keyStart(data), keyEnd)
+      // A key that this batch has met may have left the cache since.
+      let cached = inCache(key) ?? this.met(key)
+      if (cached === undefined) {
+        const row = underWay(key)
+        cached = new Cached(key, row ?? CurrentRow.absent)
+        if (row === undefined) missing.push(cached)
+      }
+      this.touch(cached)
+      this.targets[i] = cached
+    }
+    return missing
+  }
+
+  private met(key: string): Cached | undefined {
+    this.byKey ??= new Map(this.touched.map((cached) => [cached.key, cached]))
+    return this.byKey.get(key)
+  }
+
+  private touch(cached: Cached): void {
+    if (cached.batch === this.number) return
+    cached.batch = this.number
+    cached.draft = cached.row
+    this.touched.push(cached)
+    if (this.byKey !== undefined) this.byKey.set(cached.key, cached)
+  }
+
+  /** Sets the row of a key that `prepare` returned. */
+  load(cached: Cached, row: CurrentRow.CurrentRow): void {
+    cached.row = row
+    cached.draft = row
+  }
+
+  /** The row of a key that the batch has met, as it is now. */
+  draftOf(key: string): CurrentRow.CurrentRow | undefined {
+    return this.met(key)?.draft
+  }
+
+  /** Adds a row of a range, whose key the batch has not met. */
+  addRow(key: string, row: CurrentRow.CurrentRow): void {
+    this.touch(new Cached(key, row))
+  }
+
+  /** All rows of the range that was asked for have been added, or so many that the command is refused. */
+  completeRange(): void {
+    this.rangeComplete = true
+  }
+
+  /** Carries out commands until one lacks something, or undefined at the end. */
+  advance(): Need | undefined {
+    for (; this.position < this.commands.length; this.position++) {
+      if (this.results[this.position] !== undefined) continue
+      const data = this.commands[this.position]!.data
+      const cached = this.targets[this.position]
+      const need = cached === undefined ? this.deleteRange(data) : this.onKey(data, cached)
+      if (need !== undefined) return need
+    }
+    return undefined
+  }
+
+  /** Appends the current rows of all keys that changed, and returns those. */
+  finish(): ReadonlyArray<Cached> {
+    const changed = this.touched.filter(({ draft, row }) => draft.main !== row.main || draft.sub !== row.sub)
+    for (const { draft, key } of changed) {
+      this.writes.push(CurrentRow.encode(this.arena, Layout.prefix.current, key, draft))
+    }
+    return changed
+  }
+
+  private onKey(data: Uint8Array, cached: Cached): Need | undefined {
+    const row = cached.draft
+    switch (data[0]) {
+      case Command.tag.put:
+        this.put(data, cached)
+        this.results[this.position] = Outcome.put(this.revision)
+        return undefined
+      case Command.tag.delete: {
+        const keys = CurrentRow.exists(row) ? 1 : 0
+        if (keys === 1) this.remove(cached, ++this.revision, 0)
+        this.results[this.position] = Outcome.deleted(this.revision, keys)
+        return undefined
+      }
+      default: {
+        const present = CurrentRow.exists(row)
+        if ((present ? row.main : 0) === Command.expected(data)) {
+          if (data[0] === Command.tag.compareAndSwap) this.put(data, cached)
+          else if (present) this.remove(cached, ++this.revision, 0)
+          this.results[this.position] = Outcome.done(this.revision)
+          return undefined
+        }
+        if (present && row.value === undefined) return { _tag: "Value", cached }
+        this.results[this.position] = present
+          ? Outcome.differs(this.revision, cached.key, row)
+          : Outcome.missing(this.revision)
+        return undefined
+      }
+    }
+  }
+
+  private put(data: Uint8Array, cached: Cached): void {
+    const before = cached.draft
+    const row = CurrentRow.put(before, ++this.revision, 0, toText(data, Command.keyEnd(data), data.length))
+    this.writes.push(
+      HistoryRecord.encodePut(this.arena, row, before, data, Command.keyLengthOffset(data[0]!), data.length)
+    )
+    cached.draft = row
+  }
+
+  private remove(cached: Cached, main: number, sub: number): void {
+    const row = CurrentRow.remove(cached.draft, main, sub)
+    this.writes.push(HistoryRecord.encodeDelete(this.arena, row, cached.draft, cached.key))
+    cached.draft = row
+  }
+
+  private deleteRange(data: Uint8Array): Need | undefined {
+    const keyEnd = Command.keyEnd(data)
+    const from = toText(data, Command.keyStart(data), keyEnd)
+    const end = data.subarray(keyEnd)
+    const to = Layout.isUnbounded(end) ? undefined : toText(end, 0, end.length)
+    if (!this.rangeComplete) return { _tag: "Range", from, to }
+    this.rangeComplete = false
+    const live: Array<Cached> = []
+    for (const cached of this.touched) {
+      if (CurrentRow.exists(cached.draft) && cached.key >= from && (to === undefined || cached.key < to)) {
+        live.push(cached)
+      }
+    }
+    if (live.length > Limits.deleteKeysMax) {
+      this.results[this.position] = Outcome.rangeTooLarge
+      return undefined
+    }
+    if (live.length > 0) {
+      live.sort((a, b) => a.key < b.key ? -1 : 1)
+      this.revision++
+      for (let sub = 0; sub < live.length; sub++) this.remove(live[sub]!, this.revision, sub)
+    }
+    this.results[this.position] = Outcome.deleted(this.revision, live.length)
+    return undefined
+  }
+}

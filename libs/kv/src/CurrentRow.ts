@@ -1,0 +1,158 @@
+/**
+ * The newest change of a key: what reads and comparisons look at. A deleted key keeps its row, as a tombstone, until a compaction passes it; the
+ * chain in it goes on if the key is put again.
+ *
+ * Layout of the row's value: flags u8, mod revision (main u64, sub u32), create revision u64, version u64, lease u64 if flagged, rank u8 and number of
+ * further trees u8, per further tree its rank u8 and root (main u64, sub u32), then the value; or, if flagged, only the value's length u32, and the
+ * value is in the history row of the mod revision. A tombstone has zeros for create revision and version, and no value.
+ */
+import type { Arena } from "./Arena.ts"
+import { getUint32, getUint64, putText, putUint32, putUint64, toText } from "./Bytes.ts"
+import * as Chain from "./Chain.ts"
+import * as Limits from "./Limits.ts"
+
+export interface CurrentRow {
+  /** Revision of the last change; 0 if there was none. */
+  readonly main: number
+  readonly sub: number
+  readonly create: number
+  /** Changes since creation, from 1; 0 if there is no such key. */
+  readonly version: number
+  readonly lease: number
+  /** Root of this change; undefined only for `absent`. */
+  readonly chain: Chain.Root | undefined
+  readonly valueBytes: number
+  /** One character per byte; undefined while it is only in the history row. */
+  readonly value: string | undefined
+}
+
+/** Of a key that was never put, or whose tombstone is gone. */
+export const absent: CurrentRow = {
+  main: 0,
+  sub: 0,
+  create: 0,
+  version: 0,
+  lease: 0,
+  chain: undefined,
+  valueBytes: 0,
+  value: ""
+}
+
+export const exists = (row: CurrentRow): boolean => row.version !== 0
+
+/** The row after a put of `value` at revision (`main`, `sub`). */
+export const put = (row: CurrentRow, main: number, sub: number, value: string): CurrentRow => ({
+  main,
+  sub,
+  create: row.version === 0 ? main : row.create,
+  version: row.version + 1,
+  lease: 0,
+  chain: Chain.push(row.chain, main, sub),
+  valueBytes: value.length,
+  value
+})
+
+/** The tombstone after a delete at revision (`main`, `sub`). */
+export const remove = (row: CurrentRow, main: number, sub: number): CurrentRow => ({
+  main,
+  sub,
+  create: 0,
+  version: 0,
+  lease: 0,
+  chain: Chain.push(row.chain, main, sub),
+  valueBytes: 0,
+  value: ""
+})
+
+/** The same row without a value in memory, or with one. */
+export const withValue = (row: CurrentRow, value: string | undefined): CurrentRow => ({
+  main: row.main,
+  sub: row.sub,
+  create: row.create,
+  version: row.version,
+  lease: row.lease,
+  chain: row.chain,
+  valueBytes: row.valueBytes,
+  value
+})
+
+const flagTombstone = 1
+const flagLease = 2
+const flagElsewhere = 4
+const flagsKnown = flagTombstone | flagLease | flagElsewhere
+const headBytes = 31
+const rootBytes = 13
+
+/** Encodes a row that has its value in memory, and its key behind the prefix `first`. */
+export const encode = (
+  arena: Arena,
+  first: number,
+  key: string,
+  row: CurrentRow
+): { readonly _tag: "Put"; readonly key: Uint8Array; readonly value: Uint8Array } => {
+  const roots = Chain.rootsBehind(row.chain!)
+  const elsewhere = row.valueBytes > Limits.inlineValueBytesMax
+  const size = headBytes + (row.lease === 0 ? 0 : 8) + roots * rootBytes + (elsewhere ? 4 : row.valueBytes)
+  arena.reserve(1 + key.length + size)
+  arena.bytes[arena.offset] = first
+  putText(arena.bytes, arena.offset + 1, key)
+  const keyBytes = arena.take(1 + key.length)
+  const bytes = arena.bytes
+  let offset = arena.offset
+  bytes[offset] = (row.version === 0 ? flagTombstone : 0) | (row.lease === 0 ? 0 : flagLease) |
+    (elsewhere ? flagElsewhere : 0)
+  putUint64(bytes, offset + 1, row.main)
+  putUint32(bytes, offset + 9, row.sub)
+  putUint64(bytes, offset + 13, row.create)
+  putUint64(bytes, offset + 21, row.version)
+  offset += 29
+  if (row.lease !== 0) {
+    putUint64(bytes, offset, row.lease)
+    offset += 8
+  }
+  bytes[offset++] = row.chain!.rank
+  bytes[offset++] = roots
+  for (let root = row.chain!.next; root !== undefined; root = root.next) {
+    bytes[offset] = root.rank
+    putUint64(bytes, offset + 1, root.main)
+    putUint32(bytes, offset + 9, root.sub)
+    offset += rootBytes
+  }
+  if (elsewhere) putUint32(bytes, offset, row.valueBytes)
+  else putText(bytes, offset, row.value!)
+  return { _tag: "Put", key: keyBytes, value: arena.take(size) }
+}
+
+/** Undefined if the bytes are no such row: the storage is damaged. */
+export const decode = (bytes: Uint8Array): CurrentRow | undefined => {
+  const flags = bytes[0]
+  if (flags === undefined || (flags & ~flagsKnown) !== 0) return undefined
+  let offset = 29
+  const lease = (flags & flagLease) === 0 ? 0 : getUint64(bytes, offset)
+  if (lease !== 0) offset += 8
+  if (bytes.length < offset + 2) return undefined
+  const main = getUint64(bytes, 1)
+  const sub = getUint32(bytes, 9)
+  const rank = bytes[offset]!
+  const roots = bytes[offset + 1]!
+  offset += 2
+  const end = offset + roots * rootBytes
+  if (end > bytes.length || roots > Limits.chainRootsMax) return undefined
+  let next: Chain.Root | undefined = undefined
+  for (let at = end - rootBytes; at >= offset; at -= rootBytes) {
+    next = { rank: bytes[at]!, main: getUint64(bytes, at + 1), sub: getUint32(bytes, at + 9), next }
+  }
+  const elsewhere = (flags & flagElsewhere) !== 0
+  if (elsewhere && bytes.length !== end + 4) return undefined
+  const row: CurrentRow = {
+    main,
+    sub,
+    create: getUint64(bytes, 13),
+    version: getUint64(bytes, 21),
+    lease,
+    chain: { rank, main, sub, next },
+    valueBytes: elsewhere ? getUint32(bytes, end) : bytes.length - end,
+    value: elsewhere ? undefined : toText(bytes, end, bytes.length)
+  }
+  return ((flags & flagTombstone) !== 0) === (row.version === 0) && Number.isSafeInteger(main) ? row : undefined
+}

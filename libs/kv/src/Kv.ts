@@ -1,0 +1,168 @@
+/**
+ * The key-value service of one member: what gateways call. Writes go through raft as one group; reads are served from the local state machine,
+ * after a read barrier unless the caller accepts stale data.
+ */
+import { RaftError, RaftNode, type StateMachine } from "@dkv/raft"
+import { Context, Effect, Layer } from "effect"
+import type { Option } from "effect"
+import * as Checks from "./Checks.ts"
+import * as Command from "./Command.ts"
+import { KvReader } from "./KvReader.ts"
+import * as Outcome from "./Outcome.ts"
+
+/** A key with its value and history numbers. Revisions count the changes of the whole store, from 1. */
+export interface KeyValue {
+  readonly key: Uint8Array
+  readonly value: Uint8Array
+  /** Revision at which the key came into being (again, after a delete). */
+  readonly createRevision: number
+  /** Revision of the last change. */
+  readonly modRevision: number
+  /** Number of changes since creation, from 1. */
+  readonly version: number
+  /** Lease that the key is attached to; 0 for none. */
+  readonly lease: number
+}
+
+/**
+ * - `Put` creates or overwrites.
+ * - `Delete` removes the keys in `[key, end)`, or just `key` when `end` is empty; an `end` of one zero byte means "no upper bound".
+ *   Deleting nothing uses no revision.
+ * - `CompareAndSwap` puts only if the key's mod revision equals `expected` (0: only if there is no such key).
+ * - `CompareAndDelete` deletes the one key under the same condition.
+ */
+export type WriteOp =
+  | { readonly _tag: "Put"; readonly key: Uint8Array; readonly value: Uint8Array }
+  | { readonly _tag: "Delete"; readonly key: Uint8Array; readonly end: Uint8Array }
+  | { readonly _tag: "CompareAndSwap"; readonly key: Uint8Array; readonly value: Uint8Array; readonly expected: number }
+  | { readonly _tag: "CompareAndDelete"; readonly key: Uint8Array; readonly expected: number }
+
+/** `revision` is the store's revision after the operation. */
+export type WriteResult =
+  | { readonly _tag: "Put"; readonly revision: number }
+  | { readonly _tag: "Delete"; readonly revision: number; readonly deleted: number }
+  | {
+    readonly _tag: "Compared"
+    readonly revision: number
+    readonly succeeded: boolean
+    /** What stood there instead, if the comparison failed. */
+    readonly current: Option.Option<KeyValue>
+  }
+  | Invalid
+
+/** Keys in `[key, end)` in order, or just `key` when `end` is empty. An `end` of one zero byte means "no upper bound", as in etcd. */
+export interface RangeOp {
+  readonly key: Uint8Array
+  readonly end: Uint8Array
+  /** At most this many; 0 for as many as one answer may hold. */
+  readonly limit: number
+  readonly reverse: boolean
+}
+
+export type RangeResult =
+  | {
+    readonly _tag: "Range"
+    readonly revision: number
+    readonly kvs: ReadonlyArray<KeyValue>
+    /** There are more keys in the range than were returned: ask again from behind the last one. */
+    readonly more: boolean
+  }
+  | Invalid
+
+/**
+ * An operation that was refused and changed nothing; the others of its batch are not affected.
+ *
+ * - `KeyEmpty`, `KeyTooLarge`, `ValueTooLarge`, `LimitInvalid`, `RevisionInvalid`: refused before it reached the log; correct it.
+ * - `RangeTooLarge`: a delete would remove more keys than one command may; delete smaller ranges.
+ * - `AnswerTooLarge`: the reads of one call outgrew what one answer may hold; ask for this one in another call.
+ * - `Unsupported`: a member that applied the command does not know it, being of another version; finish the upgrade first.
+ */
+export interface Invalid {
+  readonly _tag: "Invalid"
+  readonly reason:
+    | "KeyEmpty"
+    | "KeyTooLarge"
+    | "ValueTooLarge"
+    | "LimitInvalid"
+    | "RevisionInvalid"
+    | "RangeTooLarge"
+    | "AnswerTooLarge"
+    | "Unsupported"
+  readonly message: string
+}
+
+export type Consistency = "linearizable" | "stale"
+
+export class Kv extends Context.Service<Kv, {
+  /** Replicates the operations in order as one group; one result each. Each operation is its own change with its own revision. */
+  readonly write: (
+    ops: ReadonlyArray<WriteOp>,
+    options: { readonly timeoutMillis: number }
+  ) => Effect.Effect<ReadonlyArray<WriteResult>, RaftError>
+
+  /** Serves the ranges from this member, all from the same revision. */
+  readonly read: (
+    ops: ReadonlyArray<RangeOp>,
+    options: { readonly consistency: Consistency; readonly timeoutMillis: number }
+  ) => Effect.Effect<ReadonlyArray<RangeResult>, RaftError>
+}>()("@dkv/kv/Kv") {}
+
+const stopped = (error: StateMachine.StateMachineError): RaftError =>
+  new RaftError({ reason: "Stopped", message: `this member cannot read its state: ${error.message}` })
+
+const make = Effect.gen(function*() {
+  const raft = yield* RaftNode.RaftNode
+  const reader = yield* KvReader
+
+  const write: Kv["Service"]["write"] = (ops, options) =>
+    Effect.suspend(() => {
+      const { accepted, results } = sift<WriteOp, WriteResult>(ops, Checks.write)
+      if (accepted.length === 0) return Effect.succeed(results)
+      return Effect.map(
+        raft.propose(accepted.map(Command.encode), options),
+        (outcomes) => merge(results, outcomes, Outcome.decode)
+      )
+    })
+
+  const read: Kv["Service"]["read"] = (ops, { consistency, timeoutMillis }) =>
+    Effect.suspend(() => {
+      const { accepted, results } = sift<RangeOp, RangeResult>(ops, Checks.range)
+      if (accepted.length === 0) return Effect.succeed(results)
+      const local = Effect.map(
+        Effect.mapError(reader.read(accepted), stopped),
+        (answers) => merge(results, answers, (answer) => answer)
+      )
+      return consistency === "stale" ? local : Effect.andThen(raft.readBarrier({ timeoutMillis }), local)
+    })
+
+  return Kv.of({ write, read })
+})
+
+/** Splits off the operations that `check` refuses; their results stand in their places, the other places are still free. */
+const sift = <Op, Result>(
+  ops: ReadonlyArray<Op>,
+  check: (op: Op) => Invalid | undefined
+): { readonly accepted: Array<Op>; readonly results: Array<Result | Invalid> } => {
+  const accepted: Array<Op> = []
+  const results: Array<Result | Invalid> = new Array(ops.length)
+  for (let i = 0; i < ops.length; i++) {
+    const invalid = check(ops[i]!)
+    if (invalid === undefined) accepted.push(ops[i]!)
+    else results[i] = invalid
+  }
+  return { accepted, results }
+}
+
+/** Fills the free places in order. */
+const merge = <Result, Answer>(
+  results: Array<Result>,
+  answers: ReadonlyArray<Answer>,
+  toResult: (answer: Answer) => Result
+): ReadonlyArray<Result> => {
+  let next = 0
+  for (let i = 0; i < results.length; i++) if (results[i] === undefined) results[i] = toResult(answers[next++]!)
+  return results
+}
+
+/** `Kv` over a raft node and the state machine that it applies to. */
+export const layer: Layer.Layer<Kv, never, RaftNode.RaftNode | KvReader> = Layer.effect(Kv, make)

@@ -1,0 +1,254 @@
+/**
+ * The state of one member: rows in the storage, rows in memory, and the batches on their way from memory to storage (`WriteBehind`). `apply` is its
+ * only writer.
+ */
+import type { Entry, StateMachine } from "@dkv/raft"
+import { Storage } from "@dkv/storage"
+import { Effect, Exit, Latch, Option, type Scope } from "effect"
+import { Arena } from "./Arena.ts"
+import { toText } from "./Bytes.ts"
+import { CommandPass, type Need } from "./CommandPass.ts"
+import * as CurrentRow from "./CurrentRow.ts"
+import * as HistoryRecord from "./HistoryRecord.ts"
+import * as Layout from "./Layout.ts"
+import * as Limits from "./Limits.ts"
+import * as Pages from "./Pages.ts"
+import * as Published from "./Published.ts"
+import { Cached, RowCache } from "./RowCache.ts"
+import { corrupt, foreign, fromStorage } from "./StoreFailure.ts"
+import * as StoreMeta from "./StoreMeta.ts"
+import { WriteBehind } from "./WriteBehind.ts"
+
+type Failure = StateMachine.StateMachineError
+
+export interface Options {
+  /** Rows kept in memory, in bytes. Default `Limits.cacheBytesMax`. */
+  readonly cacheBytesMax?: number
+  /** How long applied changes wait for more to be written with them; 0 for not at all. Default `Limits.lingerMillis`. */
+  readonly lingerMillis?: number
+}
+
+export class Store {
+  readonly storage: Storage.Storage["Service"]
+  readonly cache: RowCache
+  /** Open except while the whole state is being replaced, which `replacing` tells. */
+  readonly readable = Latch.makeUnsafe(true)
+  replacing = false
+  meta: StoreMeta.StoreMeta = StoreMeta.initial
+  /** How often the whole state was replaced: what was read across a change of it is not one state. */
+  replacements = 0
+
+  private readonly behind: WriteBehind
+  private readonly arena = new Arena()
+  private batches = 0
+
+  constructor(storage: Storage.Storage["Service"], scope: Scope.Scope, options: Options) {
+    this.storage = storage
+    this.behind = new WriteBehind(storage, scope, options.lingerMillis)
+    this.cache = new RowCache(options.cacheBytesMax)
+  }
+
+  /** Why the store must not be used any more. */
+  get failure(): Failure | undefined {
+    return this.behind.failure
+  }
+
+  /** The last batch that is in the storage; those behind it are on their way. */
+  get confirmed(): Published.Batch {
+    return this.behind.confirmed
+  }
+
+  /** Succeeds when everything applied before the call is in the storage. */
+  get settled(): Effect.Effect<void, Failure> {
+    return this.behind.settled
+  }
+
+  /** Fails if the store has failed. */
+  readonly check: Effect.Effect<void, Failure> = Effect.suspend(() =>
+    this.failure === undefined ? Effect.void : Effect.fail(this.failure)
+  )
+
+  /** The row of `key` as of the last batch, if it is in memory. */
+  lookup(key: string): CurrentRow.CurrentRow | undefined {
+    const row = this.cache.get(key)?.row
+    return row === undefined || row.value === undefined ? Published.find(this.confirmed, key) ?? row : row
+  }
+
+  /**
+   * Keeps a row, or its value, that was read from the storage. `turns` is what `cache.turns` was before the read: if the key was changed
+   * since, the newer row is still in the cache, or else that is not certain and what was read is not kept.
+   */
+  remember(key: string, row: CurrentRow.CurrentRow, turns: number): void {
+    if (this.cache.turns > turns + 1) return
+    const cached = this.cache.get(key)
+    if (cached === undefined) this.cache.set(new Cached(key, row), row)
+    else if (cached.row.main === row.main && cached.row.sub === row.sub) this.cache.set(cached, row)
+  }
+
+  /** Reads the meta row; the store must not be in use. */
+  readonly load: Effect.Effect<void, Failure> = Effect.suspend(() =>
+    Effect.flatMap(fromStorage(this.storage.get(Layout.storeMetaKey)), (bytes) => {
+      const meta = Option.isNone(bytes) ? StoreMeta.initial : StoreMeta.decode(bytes.value)
+      if (meta === undefined) return Effect.fail(corrupt("the row of the store's revision cannot be read"))
+      if (meta.layoutVersion > Layout.layoutVersion) {
+        return Effect.fail(foreign(meta.layoutVersion, Layout.layoutVersion))
+      }
+      this.meta = meta
+      return Effect.void
+    })
+  )
+
+  /** Carries out the commands, and stores `extra` with what they change. See `StateMachine.apply`. */
+  apply(
+    commands: ReadonlyArray<Entry.Entry>,
+    extra: ReadonlyArray<Storage.Write>
+  ): Effect.Effect<ReadonlyArray<Uint8Array>, Failure> {
+    return Effect.suspend(() => {
+      if (this.failure !== undefined) return Effect.fail(this.failure)
+      if (this.behind.pendingBytes > Limits.pendingBytesMax) {
+        return Effect.flatMap(this.settled, () => this.apply(commands, extra))
+      }
+      const pass = new CommandPass(commands, ++this.batches, this.meta.revision, this.arena)
+      const missing = pass.prepare(
+        (key) => this.cache.get(key),
+        (key) => Published.find(this.confirmed, key)
+      )
+      return missing.length === 0
+        ? this.run(pass, extra)
+        : Effect.flatMap(this.loadRows(pass, missing), () => this.run(pass, extra))
+    })
+  }
+
+  private run(
+    pass: CommandPass,
+    extra: ReadonlyArray<Storage.Write>
+  ): Effect.Effect<ReadonlyArray<Uint8Array>, Failure> {
+    const need = pass.advance()
+    // Whole or not at all, should the caller be interrupted.
+    return need === undefined
+      ? Effect.uninterruptible(Effect.suspend(() => this.publish(pass, extra)))
+      : Effect.flatMap(this.satisfy(pass, need), () => this.run(pass, extra))
+  }
+
+  private satisfy(pass: CommandPass, need: Need): Effect.Effect<void, Failure> {
+    if (need._tag === "Range") return this.loadRange(pass, need.from, need.to)
+    const { cached } = need
+    const pending = Published.find(this.confirmed, cached.key)
+    return Effect.map(loadValues(this.storage, [pending ?? cached.draft]), ([row]) => {
+      cached.draft = row!
+    })
+  }
+
+  private publish(
+    pass: CommandPass,
+    extra: ReadonlyArray<Storage.Write>
+  ): Effect.Effect<ReadonlyArray<Uint8Array>> {
+    const changed = pass.finish()
+    const keys = changed.map((cached) => cached.key)
+    const rows = changed.map((cached) => cached.draft)
+    for (const cached of pass.touched) this.cache.set(cached, cached.draft)
+    this.meta = StoreMeta.at(this.meta, pass.revision)
+    const writes = pass.writes
+    writes.push({ _tag: "Put", key: Layout.storeMetaKey, value: StoreMeta.encode(this.meta) })
+    for (const write of extra) writes.push(write)
+    let bytes = changed.length * Limits.cacheRowOverheadBytes
+    for (const write of writes) if (write._tag === "Put") bytes += write.key.length + write.value.length
+    return Effect.as(this.behind.append(Published.make(keys, rows, writes, bytes)), pass.results)
+  }
+
+  /** Loads rows from the storage, in bulk. Nothing on its way to the storage may have these keys. */
+  private readonly loadRows = Effect.fnUntraced({ self: this }, function*(
+    pass: CommandPass,
+    missing: ReadonlyArray<Cached>
+  ) {
+    for (let start = 0; start < missing.length; start += Limits.bulkKeysMax) {
+      const part = missing.slice(start, start + Limits.bulkKeysMax)
+      const found = yield* fromStorage(this.storage.getMany(part.map((cached) => Layout.currentKey(cached.key))))
+      for (let i = 0; i < part.length; i++) {
+        const bytes = found[i]
+        if (bytes === undefined) continue
+        const row = CurrentRow.decode(bytes)
+        if (row === undefined) return yield* corrupt("a current row cannot be read")
+        pass.load(part[i]!, row)
+      }
+    }
+  })
+
+  /** Adds the rows of a range to the pass: what is on its way first, since it is newer than what the storage may show. */
+  private readonly loadRange = Effect.fnUntraced({ self: this }, function*(
+    pass: CommandPass,
+    from: string,
+    to: string | undefined
+  ) {
+    for (const [key, row] of Published.range(this.confirmed, from, to)) {
+      if (pass.draftOf(key) === undefined) pass.addRow(key, row)
+    }
+    let start = Layout.currentKey(from)
+    const end = to === undefined ? Layout.endOf(Layout.prefix.current) : Layout.currentKey(to)
+    let live = 0
+    while (to === undefined || from < to) {
+      const page = yield* Pages.read(this.storage, start, end, false)
+      for (const { key: bytes, value } of page.rows) {
+        const key = toText(bytes, 1, bytes.length)
+        let row = pass.draftOf(key)
+        if (row === undefined) {
+          row = CurrentRow.decode(value)
+          if (row === undefined) return yield* corrupt("a current row cannot be read")
+          if (CurrentRow.exists(row)) pass.addRow(key, row)
+        }
+        if (CurrentRow.exists(row)) live++
+      }
+      if (page.complete || live > Limits.deleteKeysMax) break
+      start = Pages.behind(page.rows.at(-1)!.key)
+    }
+    pass.completeRange()
+  })
+
+  /** Puts another state in the place of this one, by `commit`. Everything must be settled, and nothing applied meanwhile. */
+  replace(commit: Effect.Effect<void, Failure>): Effect.Effect<void, Failure> {
+    return Effect.uninterruptible(Effect.suspend(() => {
+      this.replacing = true
+      this.readable.closeUnsafe()
+      return Effect.onExit(Effect.andThen(commit, this.load), (exit) =>
+        Effect.sync(() => {
+          if (Exit.isFailure(exit)) {
+            this.behind.failure = Option.getOrElse(Exit.findErrorOption(exit), () => corrupt("a replacement broke off"))
+          }
+          this.cache.clear()
+          this.behind.reset()
+          this.replacements++
+          this.replacing = false
+          this.readable.openUnsafe()
+        }))
+    }))
+  }
+}
+
+/** The same rows with their values, read with `reader` from the history rows where they are not in memory. */
+export const loadValues = Effect.fnUntraced(
+  function*(reader: Storage.Reader, rows: ReadonlyArray<CurrentRow.CurrentRow>) {
+    const lacking = rows.filter((row) => row.value === undefined)
+    if (lacking.length === 0) return rows
+    const found = yield* fromStorage(reader.getMany(lacking.map((row) => Layout.historyKey(row.main, row.sub))))
+    let next = 0
+    const complete: Array<CurrentRow.CurrentRow> = []
+    for (const row of rows) {
+      if (row.value !== undefined) {
+        complete.push(row)
+        continue
+      }
+      const bytes = found[next++]
+      const record = bytes === undefined ? undefined : HistoryRecord.decode(bytes)
+      if (record === undefined) return yield* corrupt(`the value of revision ${row.main} is missing`)
+      complete.push(CurrentRow.withValue(row, toText(record.value, 0, record.value.length)))
+    }
+    return complete
+  }
+)
+
+/** Opens the state in the `Storage` at hand. */
+export const make = Effect.fnUntraced(function*(options: Options) {
+  const store = new Store(yield* Storage.Storage, yield* Effect.scope, options)
+  yield* store.load
+  return store
+})

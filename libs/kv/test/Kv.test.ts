@@ -1,0 +1,211 @@
+import { RaftError, RaftNode } from "@dkv/raft"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, Option } from "effect"
+import { Kv, KvReader, Limits } from "../src/index.ts"
+import { bytes, del, open, put, range, remove, show, swap, text } from "./Harness.ts"
+import { MapStorage } from "./MapStorage.ts"
+
+/** `Kv` over a raft node that commits at once and counts what it is asked. */
+const openKv = Effect.fnUntraced(function*() {
+  const storage = new MapStorage()
+  const { applyBytes, reader } = yield* open(storage)
+  const asked = { groups: [] as Array<number>, barriers: 0, timeouts: [] as Array<number | undefined> }
+  let failure: RaftError | undefined
+  const node = Layer.mock(RaftNode.RaftNode, {
+    id: "0000000000000001",
+    propose: (commands, options) =>
+      Effect.suspend(() => {
+        if (failure !== undefined) return Effect.fail(failure)
+        asked.groups.push(commands.length)
+        asked.timeouts.push(options?.timeoutMillis)
+        return Effect.orDie(applyBytes(commands))
+      }),
+    readBarrier: (options) =>
+      Effect.suspend(() => {
+        if (failure !== undefined) return Effect.fail(failure)
+        asked.barriers++
+        asked.timeouts.push(options?.timeoutMillis)
+        return Effect.succeed(1)
+      })
+  })
+  const kv = yield* Effect.provide(
+    Kv.Kv,
+    Kv.layer.pipe(Layer.provide([node, Layer.succeed(KvReader, reader)]))
+  )
+  return { kv, asked, storage, fail: (error: RaftError) => (failure = error) }
+})
+
+const timeoutMillis = 1234
+const linearizable = { consistency: "linearizable", timeoutMillis } as const
+const stale = { consistency: "stale", timeoutMillis } as const
+
+describe("Kv", () => {
+  it.effect("writes valid operations as one group, and puts refusals in their places", () =>
+    Effect.gen(function*() {
+      const { asked, kv } = yield* openKv()
+      const long = "k".repeat(Limits.keyBytesMax + 1)
+      const results = yield* kv.write([
+        put("", "1"),
+        put("a", "1"),
+        put(long, "1"),
+        put("b", "x".repeat(Limits.valueBytesMax + 1)),
+        swap("a", "2", 2),
+        swap("a", "2", -1),
+        swap("", "2", 0),
+        remove("a", 0.5),
+        remove("a", 1),
+        del("", "z"),
+        del("a", long + "x"),
+        del("a", "z")
+      ], { timeoutMillis })
+      assert.deepStrictEqual(results.map((result) => result._tag === "Invalid" ? result.reason : result._tag), [
+        "KeyEmpty",
+        "Put",
+        "KeyTooLarge",
+        "ValueTooLarge",
+        "Compared",
+        "RevisionInvalid",
+        "KeyEmpty",
+        "RevisionInvalid",
+        "Compared",
+        "KeyEmpty",
+        "KeyTooLarge",
+        "Delete"
+      ])
+      assert.deepStrictEqual(asked, { groups: [4], barriers: 0, timeouts: [timeoutMillis] })
+    }))
+
+  it.effect("takes keys and values of exactly the largest size", () =>
+    Effect.gen(function*() {
+      const { kv } = yield* openKv()
+      const key = "k".repeat(Limits.keyBytesMax)
+      const value = "v".repeat(Limits.valueBytesMax)
+      assert.deepStrictEqual(yield* kv.write([put(key, value)], { timeoutMillis }), [{ _tag: "Put", revision: 2 }])
+      const [result] = yield* kv.read([range(key)], stale)
+      assert(result?._tag === "Range")
+      assert.strictEqual(text(result.kvs[0]!.value), value)
+    }))
+
+  it.effect("asks raft for nothing when every operation is refused", () =>
+    Effect.gen(function*() {
+      const { asked, kv } = yield* openKv()
+      yield* kv.write([put("", "")], { timeoutMillis })
+      yield* kv.write([], { timeoutMillis })
+      const results = yield* kv.read(
+        [range(""), range("a", "", { limit: -1 }), range("a", "", { limit: 1.5 })],
+        linearizable
+      )
+      assert.deepStrictEqual(results.map((result) => result._tag === "Invalid" && result.reason), [
+        "KeyEmpty",
+        "LimitInvalid",
+        "LimitInvalid"
+      ])
+      assert.deepStrictEqual(asked, { groups: [], barriers: 0, timeouts: [] })
+    }))
+
+  it.effect("reads behind one barrier per call, stale ones behind none", () =>
+    Effect.gen(function*() {
+      const { asked, kv } = yield* openKv()
+      yield* kv.write([put("a", "1"), put("b", "2")], { timeoutMillis })
+      const ops = [range("a"), range(""), range("a", "\0", { limit: 1 }), range("nothing")]
+      const results = yield* kv.read(ops, linearizable)
+      assert.deepStrictEqual(results.map(show), ["a=1@2/2/1", "KeyEmpty", "a=1@2/2/1 …", ""])
+      assert.strictEqual(asked.barriers, 1)
+      assert.deepStrictEqual(yield* kv.read(ops, stale), results)
+      assert.strictEqual(asked.barriers, 1)
+    }))
+
+  it.effect("hands raft's refusals on as they are", () =>
+    Effect.gen(function*() {
+      const { fail, kv } = yield* openKv()
+      fail(new RaftError({ reason: "Unknown", message: "who knows" }))
+      assert.strictEqual((yield* Effect.flip(kv.write([put("a", "1")], { timeoutMillis }))).reason, "Unknown")
+      assert.strictEqual((yield* Effect.flip(kv.read([range("a")], linearizable))).reason, "Unknown")
+      assert.deepStrictEqual((yield* kv.read([range("a")], stale)).map(show), [""])
+    }))
+
+  it.effect("says Stopped when the member's own state cannot be read", () =>
+    Effect.gen(function*() {
+      const { kv, storage } = yield* openKv()
+      storage.rows.set("Ka", Uint8Array.of(255))
+      assert.strictEqual((yield* Effect.flip(kv.read([range("a")], stale))).reason, "Stopped")
+    }))
+
+  it.effect("ends a range at the size of an answer, so that asking again from behind the last key gives the rest", () =>
+    Effect.gen(function*() {
+      const { kv } = yield* openKv()
+      const value = "x".repeat(1024 * 1024)
+      for (const key of ["a", "b", "c", "d", "e", "f"]) yield* kv.write([put(key, value)], { timeoutMillis })
+      const seen: Array<string> = []
+      let from = "a"
+      for (let more = true; more;) {
+        const [result] = yield* kv.read([range(from, "\0")], stale)
+        assert(result?._tag === "Range")
+        assert.isAtMost(result.kvs.length, Limits.rangeBytesMax / value.length)
+        for (const found of result.kvs) seen.push(text(found.key))
+        more = result.more
+        from = seen.at(-1) + "\0"
+      }
+      assert.deepStrictEqual(seen, ["a", "b", "c", "d", "e", "f"])
+    }))
+
+  it.effect("answers AnswerTooLarge for what one answer cannot hold, and everything else", () =>
+    Effect.gen(function*() {
+      const { kv, storage } = yield* openKv()
+      const value = "x".repeat(Limits.valueBytesMax)
+      yield* kv.write([put("a", value), put("b", "1")], { timeoutMillis })
+      const fits = Math.floor(Limits.readBytesMax / Limits.valueBytesMax)
+      const ops = [...Array.from({ length: fits + 2 }, () => range("a")), range("none")]
+      for (const more of [[], [range("b", "c")]]) {
+        const results = yield* kv.read([...ops, ...more], stale)
+        const reasons = results.map((result) => result._tag === "Invalid" ? result.reason : result.kvs.length)
+        const refused = Array.from({ length: results.length - fits }, () => "AnswerTooLarge")
+        // A key that does not exist takes no room.
+        if (more.length === 0) refused.splice(2, 1, 0 as never)
+        assert.deepStrictEqual(reasons, [...Array.from({ length: fits }, () => 1), ...refused])
+      }
+      storage.gate.openUnsafe()
+    }))
+
+  it.effect("reads ranges with every kind of bound", () =>
+    Effect.gen(function*() {
+      const { kv } = yield* openKv()
+      yield* kv.write(["a", "a\0", "b", "c", "\xff"].map((key) => put(key, "")), { timeoutMillis })
+      const keys = (op: Kv.RangeOp) =>
+        Effect.map(kv.read([op], stale), ([result]) => {
+          assert(result?._tag === "Range")
+          return result.kvs.map((found) => text(found.key)).join() + (result.more ? "…" : "")
+        })
+      assert.strictEqual(yield* keys(range("a")), "a")
+      assert.strictEqual(yield* keys(range("a", "b")), "a,a\0")
+      assert.strictEqual(yield* keys(range("b", "\0")), "b,c,\xff")
+      assert.strictEqual(yield* keys(range("\0", "\0", { reverse: true, limit: 2 })), "\xff,c…")
+      assert.strictEqual(yield* keys(range("\0", "\0", { limit: 5 })), "a,a\0,b,c,\xff")
+      assert.strictEqual(yield* keys(range("b", "a")), "")
+      assert.strictEqual(yield* keys(range("b", "b")), "")
+      assert.strictEqual(yield* keys({ ...range("a"), end: bytes("\xff\xff") }), "a,a\0,b,c,\xff")
+    }))
+
+  it.effect("finds the living among any number of tombstones", () =>
+    Effect.gen(function*() {
+      const { kv } = yield* openKv()
+      const names = Array.from({ length: 3000 }, (_, i) => `k${String(i).padStart(5, "0")}`)
+      yield* kv.write(names.map((name) => put(name, "")), { timeoutMillis })
+      yield* kv.write([del(names[1]!, names[2998])], { timeoutMillis })
+      const found = yield* kv.read([range("k", "l"), range("k", "l", { limit: 2, reverse: true })], stale)
+      assert.deepStrictEqual(found.map(show), [
+        "k00000=@2/2/1 k02998=@3000/3000/1 k02999=@3001/3001/1",
+        "k02999=@3001/3001/1 k02998=@3000/3000/1 …"
+      ])
+    }))
+
+  it.effect("answers an empty range for a key that does not exist", () =>
+    Effect.gen(function*() {
+      const { kv } = yield* openKv()
+      assert.deepStrictEqual(yield* kv.read([range("a")], linearizable), [
+        { _tag: "Range", revision: 1, kvs: [], more: false }
+      ])
+      const [compared] = yield* kv.write([swap("a", "1", 9)], { timeoutMillis })
+      assert.deepStrictEqual(compared, { _tag: "Compared", revision: 1, succeeded: false, current: Option.none() })
+    }))
+})

@@ -1,0 +1,179 @@
+/** What is on disk, in the log and between members, byte for byte: a change of any line here is a change of format. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Option } from "effect"
+import { Arena } from "../src/Arena.ts"
+import * as CurrentRow from "../src/CurrentRow.ts"
+import * as HistoryRecord from "../src/HistoryRecord.ts"
+import { Command, Layout, Limits, Outcome } from "../src/index.ts"
+import * as SnapshotChunk from "../src/SnapshotChunk.ts"
+import { bytes, del, open, put, remove, swap } from "./Harness.ts"
+import { MapStorage } from "./MapStorage.ts"
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex")
+const u64 = (value: number): string => value.toString(16).padStart(16, "0")
+const u32 = (value: number): string => value.toString(16).padStart(8, "0")
+const revision = (main: number, sub = 0): string => u64(main) + u32(sub)
+
+const rowsOf = (storage: MapStorage): Record<string, string> =>
+  Object.fromEntries(
+    storage.contents().map(([key, value]) => [`${key[0]} ${hex(bytes(key.slice(1)))}`, hex(bytes(value))])
+  )
+
+describe("the layout of", () => {
+  it.effect("rows, after puts, deletes and bookkeeping", () =>
+    Effect.gen(function*() {
+      const storage = new MapStorage()
+      const { apply, machine } = yield* open(storage)
+      const large = "l".repeat(Limits.inlineValueBytesMax + 1)
+      yield* apply([put("a", "x"), put("a", "y"), put("b", ""), put("a", "z"), del("a", "c"), put("a", "!")])
+      yield* apply([put("a", "?"), put("c", large)])
+      yield* machine.apply([], { head: bytes("head"), changes: [[bytes("client"), bytes("7")]] })
+      const [tombstone, elsewhere, previous, jump] = ["01", "04", "04", "0c"]
+      assert.deepStrictEqual(rowsOf(storage), {
+        // Flags, mod revision, create revision, version, rank, further trees (rank and root each), value or its length.
+        "K 61": "00" + revision(8) + u64(7) + u64(2) + "02" + "01" + `02${revision(5)}` + "3f",
+        "K 62": tombstone + revision(6, 1) + u64(0) + u64(0) + "01" + "01" + `01${revision(4)}`,
+        "K 63": elsewhere + revision(9) + u64(9) + u64(1) + "01" + "00" + u32(large.length),
+        // Layout version, revision, compacted revision.
+        [`M ${hex(bytes("kv"))}`]: "01" + u64(9) + u64(0),
+        [`M ${hex(bytes("raft"))}`]: hex(bytes("head")),
+        // Flags, create revision, version, previous change, jump, key length, key, value.
+        [`R ${revision(2)}`]: "00" + u64(2) + u64(1) + u32(1) + "61" + "78",
+        [`R ${revision(3)}`]: previous + u64(2) + u64(2) + revision(2) + u32(1) + "61" + "79",
+        [`R ${revision(4)}`]: "00" + u64(4) + u64(1) + u32(1) + "62",
+        [`R ${revision(5)}`]: previous + u64(2) + u64(3) + revision(3) + u32(1) + "61" + "7a",
+        [`R ${revision(6)}`]: "05" + u64(0) + u64(0) + revision(5) + u32(1) + "61",
+        [`R ${revision(6, 1)}`]: "05" + u64(0) + u64(0) + revision(4) + u32(1) + "62",
+        [`R ${revision(7)}`]: previous + u64(7) + u64(1) + revision(6) + u32(1) + "61" + "21",
+        [`R ${revision(8)}`]: jump + u64(7) + u64(2) + revision(7) + revision(5) + u32(1) + "61" + "3f",
+        [`R ${revision(9)}`]: "00" + u64(9) + u64(1) + u32(1) + "63" + hex(bytes(large)),
+        [`S ${hex(bytes("client"))}`]: "37"
+      })
+    }))
+
+  it("rows with a lease and numbers beyond 32 bits", () => {
+    const arena = new Arena()
+    const big = 2 ** 53 - 1
+    const before = { ...CurrentRow.absent, main: 5, sub: 1, chain: { rank: 1, main: 5, sub: 1, next: undefined } }
+    const row = {
+      main: big,
+      sub: 2 ** 32 - 1,
+      create: 2 ** 40,
+      version: 2 ** 33,
+      lease: 2 ** 50 + 1,
+      chain: { rank: 1, main: big, sub: 2 ** 32 - 1, next: before.chain },
+      valueBytes: 1,
+      value: "v"
+    }
+    const current = CurrentRow.encode(arena, Layout.prefix.current, "k", row)
+    assert.strictEqual(hex(current.key), "4b6b")
+    assert.strictEqual(
+      hex(current.value),
+      "02" + u64(big) + "ffffffff" + u64(2 ** 40) + u64(2 ** 33) + u64(2 ** 50 + 1) + "01" + "01" +
+        `01${revision(5, 1)}` + "76"
+    )
+    assert.deepStrictEqual(CurrentRow.decode(current.value), row)
+    const command = Command.encode(put("k", "v"))
+    const history = HistoryRecord.encodePut(arena, row, before, command, 1, command.length)
+    assert.strictEqual(hex(history.key), "52" + u64(big) + "ffffffff")
+    assert.strictEqual(
+      hex(history.value),
+      "06" + u64(2 ** 40) + u64(2 ** 33) + u64(2 ** 50 + 1) + revision(5, 1) + u32(1) + "6b76"
+    )
+    const { key, value, ...numbers } = HistoryRecord.decode(history.value)!
+    assert.deepStrictEqual([hex(key), hex(value)], ["6b", "76"])
+    assert.deepStrictEqual(numbers, {
+      create: 2 ** 40,
+      version: 2 ** 33,
+      lease: 2 ** 50 + 1,
+      previousMain: 5,
+      previousSub: 1,
+      jumpMain: 0,
+      jumpSub: 0
+    })
+  })
+
+  it("prefixes, each used once", () => {
+    assert.deepStrictEqual(
+      Object.fromEntries(Object.entries(Layout.prefix).map(([name, code]) => [name, String.fromCharCode(code)])),
+      {
+        history: "R",
+        current: "K",
+        meta: "M",
+        records: "S",
+        leases: "L",
+        attachments: "T",
+        users: "U",
+        roles: "P",
+        authorization: "G",
+        alarms: "X",
+        settings: "C",
+        hashes: "H"
+      }
+    )
+    assert.strictEqual(new Set(Object.values(Layout.prefix)).size, Object.keys(Layout.prefix).length)
+  })
+
+  it("commands", () => {
+    assert.strictEqual(hex(Command.encode(put("ab", "c"))), "01" + u32(2) + "6162" + "63")
+    assert.strictEqual(hex(Command.encode(del("a"))), "02" + u32(1) + "61")
+    assert.strictEqual(hex(Command.encode(del("a", "b"))), "02" + u32(1) + "61" + "62")
+    assert.strictEqual(hex(Command.encode(swap("a", "b", 2 ** 40))), "03" + u64(2 ** 40) + u32(1) + "61" + "62")
+    assert.strictEqual(hex(Command.encode(remove("a", 9))), "04" + u64(9) + "61")
+  })
+
+  it("outcomes", () => {
+    const row = { ...CurrentRow.absent, main: 5, create: 4, version: 2, lease: 3, valueBytes: 1, value: "v" }
+    assert.strictEqual(hex(Outcome.put(2 ** 33)), "01" + u64(2 ** 33))
+    assert.strictEqual(hex(Outcome.deleted(3, 7)), "02" + u64(3) + u32(7))
+    assert.strictEqual(hex(Outcome.done(3)), "03" + u64(3))
+    assert.strictEqual(hex(Outcome.missing(3)), "04" + u64(3))
+    assert.strictEqual(
+      hex(Outcome.differs(6, "k", row)),
+      "05" + u64(6) + u64(5) + u64(4) + u64(2) + u64(3) + u32(1) + "6b" + "76"
+    )
+    assert.deepStrictEqual(Outcome.decode(Outcome.differs(6, "k", row)), {
+      _tag: "Compared",
+      revision: 6,
+      succeeded: false,
+      current: Option.some({
+        key: bytes("k"),
+        value: bytes("v"),
+        createRevision: 4,
+        modRevision: 5,
+        version: 2,
+        lease: 3
+      })
+    })
+    assert.deepStrictEqual([Outcome.malformed, Outcome.unsupported, Outcome.rangeTooLarge].map(hex), ["10", "11", "12"])
+    for (const strange of [Outcome.malformed, Outcome.unsupported, Uint8Array.of(), Uint8Array.of(99)]) {
+      const result = Outcome.decode(strange)
+      assert.strictEqual(result._tag === "Invalid" && result.reason, "Unsupported")
+    }
+  })
+
+  it("snapshot chunks", () => {
+    const rows = [{ key: bytes("Ka"), value: bytes("v") }]
+    const { after, chunk } = SnapshotChunk.encode({ rows: 4, checksum: 0x01020304 }, rows, true)
+    const row = u32(2) + u32(1) + hex(bytes("Ka")) + hex(bytes("v"))
+    assert.strictEqual(hex(chunk), hex(bytes("dkvS")) + "01" + "01" + u64(4) + "01020304" + u32(1) + row + "03be9e6d")
+    assert.deepStrictEqual(after, { rows: 5, checksum: 0x03be9e6d })
+  })
+})
+
+describe("rows that no version of ours wrote are told from others", () => {
+  it("cut at any length, or with unknown flags", () => {
+    const arena = new Arena()
+    const row = CurrentRow.put(CurrentRow.put(CurrentRow.absent, 2, 0, "x"), 3, 0, "y".repeat(2000))
+    const { value } = CurrentRow.encode(arena, Layout.prefix.current, "k", row)
+    for (let length = 0; length < value.length; length++) {
+      assert.isUndefined(CurrentRow.decode(value.slice(0, length)), `${length} bytes`)
+    }
+    assert.isUndefined(CurrentRow.decode(Uint8Array.from(value, (byte, i) => i === 0 ? byte | 0x80 : byte)))
+    const history = HistoryRecord.encodeDelete(arena, CurrentRow.remove(row, 4, 0), row, "k").value
+    for (let length = 0; length < history.length; length++) {
+      assert.isUndefined(HistoryRecord.decode(history.slice(0, length)), `${length} bytes`)
+    }
+    assert.isUndefined(HistoryRecord.decode(Uint8Array.from(history, (byte, i) => i === 0 ? byte | 0x80 : byte)))
+  })
+})
