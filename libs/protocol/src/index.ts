@@ -1,0 +1,13 @@
+/** What crosses the client port: the batch layout for hot operations, the rare calls, and the hello before both. */
+export * as Address from "./Address.ts"
+export * as Admin from "./Admin.ts"
+export * as BatchReply from "./BatchReply.ts"
+export * as BatchRequest from "./BatchRequest.ts"
+export * as Bytes from "./Bytes.ts"
+export * as Frame from "./Frame.ts"
+export * as Hello from "./Hello.ts"
+export * as Limits from "./Limits.ts"
+export * as Loopback from "./Loopback.ts"
+export * as Operation from "./Operation.ts"
+export * as RpcWire from "./RpcWire.ts"
+export { Signal } from "./Signal.ts"

@@ -1,0 +1,165 @@
+/** What the rare calls do: they read the configuration and the state of raft, or ask raft for a change, which it passes on to the leader. */
+import { Admin } from "@dkv/protocol"
+import { Configuration, RaftNode } from "@dkv/raft"
+import type { MemberId, MembershipError, RaftError } from "@dkv/raft"
+import { Effect, Option } from "effect"
+import { Admission } from "./Admission.ts"
+import * as Limits from "./Limits.ts"
+import { MemberInfo } from "./MemberInfo.ts"
+
+type Node = RaftNode.RaftNode["Service"]
+
+export const layer = Admin.group.toLayer(Effect.gen(function*() {
+  const node = yield* RaftNode.RaftNode
+  const info = yield* MemberInfo
+  const admission = yield* Admission
+  const list = Effect.map(node.status, listOf)
+  return Admin.group.of({
+    MemberList: ({ stale, timeoutMillis }) => stale ? list : Effect.andThen(confirm(node, timeoutMillis), list),
+    MemberJoin: Effect.fnUntraced(function*({ clientAddress, id, learnerOnly, name, peerAddress, timeoutMillis }) {
+      yield* checkText({ name, peerAddress, clientAddress })
+      yield* confirm(node, timeoutMillis)
+      const present = (yield* node.status).configuration.members.find((each) =>
+        each.name === name && each.peerAddress === peerAddress
+      )
+      if (present !== undefined) return viewOf(yield* node.status, present)
+      const candidate = Option.isSome(id)
+        ? { id: yield* checkId(id.value), clientAddress }
+        : yield* admission.identify(name, peerAddress)
+      const member: Configuration.Member = {
+        id: candidate.id,
+        name,
+        peerAddress,
+        clientAddress: clientAddress === "" ? candidate.clientAddress : clientAddress,
+        autoPromote: !learnerOnly,
+        witness: false,
+        priority: 0
+      }
+      const configuration = yield* change(node, { _tag: "Join", member, replaces: Option.none() }, timeoutMillis)
+      yield* admission.admitted(member, configuration)
+      return viewOf(yield* node.status, member)
+    }),
+    MemberLeave: Effect.fnUntraced(function*({ force, member, timeoutMillis }) {
+      yield* confirm(node, timeoutMillis)
+      const id = yield* find(node, member)
+      yield* change(node, { _tag: "Leave", id, force }, timeoutMillis)
+      // the one that left may be this one, and could not confirm anything any more
+      const { isJoint, leader, members } = yield* list
+      return new Admin.MemberListView({ isJoint, leader, members: members.filter((member) => member.id !== id) })
+    }),
+    MemberPromote: Effect.fnUntraced(function*({ force, member, timeoutMillis }) {
+      yield* confirm(node, timeoutMillis)
+      const id = yield* find(node, member)
+      yield* change(node, { _tag: "Promote", id, force }, timeoutMillis)
+      yield* confirm(node, timeoutMillis)
+      return yield* list
+    }),
+    LeaderTransfer: Effect.fnUntraced(function*({ timeoutMillis, to }) {
+      yield* confirm(node, timeoutMillis)
+      const target = Option.isSome(to) ? Option.some(yield* find(node, to.value)) : Option.none<MemberId>()
+      const leader = yield* node.transferLeadership(target, { timeoutMillis: bounded(timeoutMillis) }).pipe(
+        Effect.mapError(refusedBy)
+      )
+      const status = yield* node.status
+      const member = Configuration.find(status.configuration, leader)
+      if (member === undefined) return yield* refuse("Unknown", `member ${leader} leads, but is not in the list`)
+      return viewOf({ ...status, leader: Option.some(leader) }, member)
+    }),
+    Status: () =>
+      Effect.flatMap(node.status, (status) => Effect.map(info.fenced, (fenced) => statusOf(status, info, fenced)))
+  })
+}))
+
+const bounded = (timeoutMillis: number): number => Math.min(Math.max(timeoutMillis, 1), Limits.rpcTimeoutMillisMax)
+
+/** What is read next includes every change that was committed by now. */
+const confirm = (node: Node, timeoutMillis: number): Effect.Effect<unknown, Admin.AdminError> =>
+  Effect.mapError(
+    node.readBarrier({ timeoutMillis: bounded(timeoutMillis) }),
+    (error: RaftError) =>
+      new Admin.AdminError({ reason: error.reason === "TooLarge" ? "Invalid" : error.reason, message: error.message })
+  )
+
+const change = (node: Node, wish: RaftNode.MembershipChange, timeoutMillis: number) =>
+  Effect.mapError(node.changeMembership(wish, { timeoutMillis: bounded(timeoutMillis) }), refusedBy)
+
+const refusedBy = (error: MembershipError): Admin.AdminError =>
+  new Admin.AdminError({ reason: error.reason, message: error.message })
+
+const refuse = (reason: Admin.AdminReason, message: string): Effect.Effect<never, Admin.AdminError> =>
+  Effect.fail(new Admin.AdminError({ reason, message }))
+
+const checkId = (id: string): Effect.Effect<string, Admin.AdminError> =>
+  /^[0-9a-f]{16}$/.test(id) && id !== "0000000000000000"
+    ? Effect.succeed(id)
+    : refuse("Invalid", `"${id}" is no member id: 16 hex digits, not all zero`)
+
+const checkText = (
+  texts: { readonly name: string; readonly peerAddress: string; readonly clientAddress: string }
+): Effect.Effect<void, Admin.AdminError> => {
+  if (texts.name === "" || texts.peerAddress === "") {
+    return refuse("Invalid", "a member needs a name and a peer address")
+  }
+  for (const [what, text] of Object.entries(texts)) {
+    if (text.length > Limits.nameBytesMax) {
+      return refuse("Invalid", `${what} is longer than ${Limits.nameBytesMax} characters`)
+    }
+  }
+  return Effect.void
+}
+
+/** The id that a name or an id stands for. */
+const find = Effect.fnUntraced(function*(node: Node, nameOrId: string) {
+  const { configuration } = yield* node.status
+  const member = configuration.members.find((each) => each.id === nameOrId) ??
+    configuration.members.find((each) => each.name === nameOrId)
+  if (member !== undefined) return member.id
+  const names = configuration.members.map((each) => each.name).join(", ")
+  return yield* refuse("NotFound", `no member is called ${nameOrId}; there are: ${names}`)
+})
+
+const viewOf = (status: RaftNode.Status, member: Configuration.Member): Admin.MemberView =>
+  new Admin.MemberView({
+    id: member.id,
+    name: member.name,
+    peerAddress: member.peerAddress,
+    clientAddress: member.clientAddress,
+    role: member.witness ? "witness" : Configuration.isVoter(status.configuration, member.id) ? "voter" : "learner",
+    autoPromote: member.autoPromote,
+    isLeader: Option.getOrUndefined(status.leader) === member.id
+  })
+
+const listOf = (status: RaftNode.Status): Admin.MemberListView =>
+  new Admin.MemberListView({
+    members: status.configuration.members.map((member) => viewOf(status, member)),
+    leader: status.leader,
+    isJoint: Configuration.isJoint(status.configuration)
+  })
+
+const statusOf = (
+  status: RaftNode.Status,
+  info: MemberInfo["Service"],
+  fenced: Option.Option<string>
+): Admin.StatusView => {
+  const { configuration } = status
+  const nameOf = (id: MemberId) => Configuration.find(configuration, id)?.name ?? ""
+  return new Admin.StatusView({
+    id: status.id,
+    name: info.name,
+    version: info.version,
+    clientAddress: info.clientAddress,
+    peerAddress: info.peerAddress,
+    role: status.role,
+    term: status.term,
+    leader: status.leader,
+    leaderName: Option.match(status.leader, { onNone: () => "", onSome: nameOf }),
+    commitIndex: status.commitIndex,
+    appliedIndex: status.appliedIndex,
+    lastIndex: status.lastIndex,
+    previousIndex: status.previousIndex,
+    members: configuration.members.length,
+    voters: configuration.voters.length,
+    peers: status.peers.map((peer) => new Admin.PeerView({ ...peer, name: nameOf(peer.id) })),
+    fenced
+  })
+}

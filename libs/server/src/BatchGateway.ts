@@ -1,0 +1,55 @@
+/** The gateway for native batches: hello, then a `BatchConnection`, watched over for progress. */
+import { Kv } from "@dkv/kv"
+import { BatchReply } from "@dkv/protocol"
+import { Effect, Layer } from "effect"
+import { BatchConnection } from "./BatchConnection.ts"
+import { Gateways } from "./Gateways.ts"
+import type { Connection } from "./Gateways.ts"
+import * as Handshake from "./Handshake.ts"
+import * as Limits from "./Limits.ts"
+
+/** Serves hot operations from `Kv`. */
+export const layer: Layer.Layer<never, never, Gateways | Kv.Kv> = Layer.effectDiscard(
+  Effect.gen(function*() {
+    const kv = yield* Kv.Kv
+    const gateways = yield* Gateways
+    const watched = new Map<BatchConnection, () => void>()
+
+    const serve = Effect.fnUntraced(function*(connection: Connection) {
+      const { pull, writer } = yield* Handshake.accept(connection, "batch")
+      const scope = yield* Effect.scope
+      const context = yield* Effect.context<never>()
+      const batches = new BatchConnection(kv, context, scope)
+      const stalled = Effect.callback<void>((resume) => {
+        watched.set(batches, () => resume(Effect.void))
+      })
+      yield* Effect.addFinalizer(() => Effect.sync(() => watched.delete(batches)))
+      const closing = Effect.andThen(connection.closing, Effect.sync(() => batches.close()))
+      yield* Effect.forkScoped(closing)
+      yield* Effect.raceFirst(
+        batches.run(pull, writer),
+        Effect.andThen(stalled, writer.write(BatchReply.encodeNotice("Stalled", "no progress for too long")))
+      )
+    })
+
+    yield* Effect.forkScoped(
+      Effect.forever(
+        Effect.andThen(
+          Effect.sleep(Limits.stallCheckMillis),
+          Effect.sync(() => {
+            for (const [batches, cut] of watched) if (batches.isStalled()) cut()
+          })
+        )
+      )
+    )
+    yield* gateways.register(
+      "batch",
+      (connection) =>
+        Effect.catchTag(
+          serve(connection),
+          "SocketError",
+          (error) => Effect.logDebug(`batch connection from ${connection.remote} ended: ${error.message}`)
+        )
+    )
+  })
+)

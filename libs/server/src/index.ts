@@ -1,0 +1,10 @@
+/** The client port of a member: one listener, and the gateways that serve what arrives on it. */
+export * as Admission from "./Admission.ts"
+export * as BatchGateway from "./BatchGateway.ts"
+export * as ClientPort from "./ClientPort.ts"
+export * as Gateways from "./Gateways.ts"
+export * as HttpGateway from "./HttpGateway.ts"
+export * as Limits from "./Limits.ts"
+export { ClientPortError } from "./Listener.ts"
+export * as MemberInfo from "./MemberInfo.ts"
+export * as RpcGateway from "./RpcGateway.ts"
