@@ -1,0 +1,12 @@
+/** What the exit code of `dkvctl` tells a script. */
+export const ExitCode = {
+  done: 0,
+  /** Nothing was changed, and the last line says why. */
+  failed: 1,
+  wrongUse: 2,
+  /** No such key or member. */
+  notFound: 3,
+  /** The change may or may not have taken effect: read before repeating it. */
+  unknown: 4
+} as const
+export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode]

@@ -1,0 +1,28 @@
+/** The process around the program: signals in, exit code out. The only file that ends the process. */
+import { Effect, Exit, Fiber } from "effect"
+import { stopMillisMax } from "./Limits.ts"
+
+const signalNumbers = { SIGINT: 2, SIGTERM: 15 } as const
+
+/**
+ * Runs `program` and exits with its code. The first SIGTERM or SIGINT interrupts it and waits for its finalizers, the second ends the process at once,
+ * and so does the end of patience, with code 1.
+ */
+export const runMain = (program: Effect.Effect<number>): void => {
+  let stopping = false
+  const fiber = Effect.runFork(program)
+  fiber.addObserver((exit) => {
+    process.exit(Exit.isSuccess(exit) ? exit.value : stopping && Exit.hasInterrupts(exit) ? 0 : 1)
+  })
+  for (const [signal, number] of Object.entries(signalNumbers)) {
+    process.on(signal, () => {
+      if (stopping) process.exit(128 + number)
+      stopping = true
+      setTimeout(() => {
+        process.stderr.write(`dkv: did not stop within ${stopMillisMax} ms and is ended\n`)
+        process.exit(1)
+      }, stopMillisMax).unref()
+      Effect.runFork(Fiber.interrupt(fiber))
+    })
+  }
+}

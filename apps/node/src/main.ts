@@ -1,0 +1,5 @@
+/** `dkv`. */
+import { run } from "./Program.ts"
+import { runMain } from "./Signals.ts"
+
+runMain(run(process.argv.slice(2)))

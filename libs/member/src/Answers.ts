@@ -1,0 +1,172 @@
+/** How a member answers the questions of `ControlMessage`, from before it belongs to a cluster until it stops. */
+import { Configuration } from "@dkv/raft"
+import type { MembershipError, RaftNode } from "@dkv/raft"
+import { Control } from "@dkv/transport"
+import { Effect, Option } from "effect"
+import type { Scope } from "effect"
+import * as ControlMessage from "./ControlMessage.ts"
+import type { Answer, Request } from "./ControlMessage.ts"
+import * as Limits from "./Limits.ts"
+import * as Peers from "./Peers.ts"
+import type { Record } from "./MemberRecord.ts"
+import { contactsOf, listText } from "./Self.ts"
+import type { Self } from "./Self.ts"
+
+/** Answers until the scope closes. */
+export const serve = Effect.fnUntraced(function*(self: Self): Effect.fn.Return<
+  void,
+  never,
+  Control.Control | Scope.Scope
+> {
+  const control = yield* Control.Control
+  yield* control.serve((bytes) =>
+    ControlMessage.decodeRequest(bytes).pipe(
+      Effect.matchEffect({
+        onFailure: () => Effect.succeed(unsupported),
+        onSuccess: (request) => answer(self, request)
+      }),
+      Effect.map(ControlMessage.encodeAnswer),
+      Effect.provideService(Control.Control, control)
+    )
+  )
+})
+
+const unsupported = ControlMessage.refused(
+  "Unsupported",
+  `this member speaks version ${ControlMessage.version} of the control messages and does not know this one: run the same release everywhere`
+)
+
+/** The answer to one request. */
+export const answer = Effect.fnUntraced(function*(self: Self, request: Request): Effect.fn.Return<
+  Answer,
+  never,
+  Control.Control
+> {
+  if (request.version !== ControlMessage.version) return unsupported
+  switch (request._tag) {
+    case "Probe":
+      return yield* introduce(self)
+    case "Found":
+      if (Configuration.find(request.configuration, self.record().memberId) === undefined) {
+        return otherMember(self)
+      }
+      return yield* adopt(self, request.memberId, request.clusterId, Option.some(request.configuration), [])
+    case "Adopt":
+      return yield* adopt(self, request.memberId, request.clusterId, Option.none(), contactsOf(request.configuration))
+    case "Join":
+      return yield* join(self, request)
+  }
+})
+
+const introduce = Effect.fnUntraced(function*(self: Self): Effect.fn.Return<Answer> {
+  const { clusterId, founding, memberId } = self.record()
+  const { clientAddress, initialCluster, name } = self.options
+  if (Option.isNone(clusterId)) {
+    return { _tag: "Uninitialised", memberId, name, clientAddress, initialCluster: listText(initialCluster) }
+  }
+  const status = yield* statusOf(self)
+  return {
+    _tag: "Initialised",
+    memberId,
+    name,
+    clusterId: clusterId.value,
+    founding,
+    configuration: status?.configuration ?? Option.getOrElse(founding, () => Configuration.empty),
+    commitIndex: status?.commitIndex ?? 0,
+    term: status?.term ?? 0,
+    isLeader: status?.role === "Leader"
+  }
+})
+
+const statusOf = (self: Self): Effect.Effect<RaftNode.Status | undefined> =>
+  Effect.suspend(() => self.node()?.status ?? Effect.succeed(undefined))
+
+const otherMember = (self: Self): Answer =>
+  ControlMessage.refused(
+    "OtherMember",
+    `this address belongs to member ${self.record().memberId} (${self.options.name}) now`
+  )
+
+const adopt = Effect.fnUntraced(function*(
+  self: Self,
+  memberId: string,
+  clusterId: string,
+  founding: Option.Option<Configuration.Configuration>,
+  contacts: Record["contacts"]
+): Effect.fn.Return<Answer> {
+  if (memberId !== self.record().memberId) return otherMember(self)
+  return yield* self.initialise({ clusterId, founding, pending: [], contacts }).pipe(
+    Effect.match({
+      onFailure: (error) => ControlMessage.refused("NotReady", error.message),
+      onSuccess: (record) =>
+        Option.getOrUndefined(record.clusterId) === clusterId
+          ? ControlMessage.accepted
+          : ControlMessage.refused(
+            "OtherCluster",
+            `${self.options.name} belongs to cluster ${Option.getOrElse(record.clusterId, () => "none")} already`
+          )
+    })
+  )
+})
+
+/**
+ * Lets a member that lost its disk back in under its new id. Only the leader can tell whether the former self is silent, so the
+ * request goes to it.
+ */
+const join = Effect.fnUntraced(function*(self: Self, request: ControlMessage.Join): Effect.fn.Return<
+  Answer,
+  never,
+  Control.Control
+> {
+  const node = self.node()
+  if (node === undefined) return ControlMessage.refused("NotReady", `${self.options.name} is not in a cluster yet`)
+  if (Option.getOrUndefined(self.record().clusterId) !== request.clusterId) {
+    return ControlMessage.refused("OtherCluster", `${self.options.name} belongs to another cluster`)
+  }
+  const status = yield* node.status
+  if (status.role === "Leader") return yield* letIn(node, status, request.member)
+  const leader = Option.flatMapNullishOr(status.leader, (id) => Configuration.find(status.configuration, id))
+  if (request.forwarded || Option.isNone(leader)) return ControlMessage.refused("NotReady", "no leader is known")
+  return yield* Peers.ask(leader.value.peerAddress, { ...request, forwarded: true }, Limits.joinTimeoutMillis).pipe(
+    Effect.catch((silence) =>
+      Effect.succeed(ControlMessage.refused("NotReady", `${leader.value.name}, the leader: ${silence.message}`))
+    )
+  )
+})
+
+const letIn = Effect.fnUntraced(function*(
+  node: RaftNode.RaftNode["Service"],
+  status: RaftNode.Status,
+  member: Configuration.Member
+): Effect.fn.Return<Answer> {
+  const { configuration } = status
+  if (Configuration.find(configuration, member.id) !== undefined) return ControlMessage.accepted
+  const former = configuration.members.filter((other) => other.name === member.name)
+  if (former.length === 0) {
+    return ControlMessage.refused("Invalid", `no member of this cluster is called ${member.name}`)
+  }
+  const isSilent = (id: string) => status.peers.some((peer) => peer.id === id && !peer.active)
+  const alive = former.find((other) => !isSilent(other.id))
+  if (alive !== undefined) {
+    return ControlMessage.refused(
+      "InUse",
+      `${member.name} is alive as member ${alive.id}: two members cannot have one name (or wait until that one is known to be down)`
+    )
+  }
+  const voter = former.find((other) => Configuration.isVoter(configuration, other.id))
+  const last = voter ?? former[0]!
+  return yield* Effect.gen(function*() {
+    for (const other of former) {
+      if (other !== voter) yield* node.changeMembership({ _tag: "Leave", id: other.id, force: false })
+    }
+    const entry = { ...member, autoPromote: voter !== undefined || last.autoPromote, priority: last.priority }
+    yield* node.changeMembership({
+      _tag: "Join",
+      member: entry,
+      replaces: Option.fromNullishOr(voter?.id)
+    })
+    return ControlMessage.accepted
+  }).pipe(
+    Effect.catch((error: MembershipError) => Effect.succeed(ControlMessage.refused("NotReady", error.message)))
+  )
+})

@@ -1,0 +1,96 @@
+/**
+ * The member's record as a file in its data directory: one line of JSON, and a line with its checksum, so that a person can read it and
+ * damage is seen.
+ */
+import { AtomicFile, Disk } from "@dkv/storage"
+import { Effect, Layer, Option, Result, Schema } from "effect"
+import * as ControlMessage from "./ControlMessage.ts"
+import { recordBytesMax } from "./Limits.ts"
+import { MemberRecord, MemberRecordError } from "./MemberRecord.ts"
+import type { Record } from "./MemberRecord.ts"
+
+/** Changes when an older program could misread the file, and must then refuse it. */
+export const formatVersion = 1
+
+export const fileName = "member.json"
+
+const Id = Schema.String.check(Schema.isPattern(/^[0-9a-f]{16}$/))
+
+const Body = Schema.fromJsonString(Schema.Struct({
+  memberId: Id,
+  name: Schema.String,
+  clusterId: Schema.OptionFromNullOr(Id),
+  founding: Schema.OptionFromNullOr(ControlMessage.Configuration),
+  pending: Schema.Array(Schema.String),
+  contacts: Schema.Array(Schema.Struct({ id: Id, peerAddress: Schema.String })),
+  hasLog: Schema.Boolean
+}))
+
+const Envelope = Schema.fromJsonString(Schema.Struct({ format: Schema.Int }))
+
+const decodeBody = Schema.decodeUnknownResult(Body)
+const encodeBody = Schema.encodeSync(Body)
+const decodeEnvelope = Schema.decodeUnknownResult(Envelope)
+
+/** FNV-1a, 32 bits: enough to see a damaged letter in a line that a person may have edited. */
+const checksum = (text: string): string => {
+  let hash = 0x811c9dc5
+  for (const byte of new TextEncoder().encode(text)) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0
+  return hash.toString(16).padStart(8, "0")
+}
+
+const sealed = (line: string): string => `${line}\n${checksum(line)}\n`
+
+/** The bytes of the file. */
+export const encode = (record: Record): Uint8Array => {
+  const line = `{"format":${formatVersion},${encodeBody(record).slice(1)}`
+  return new TextEncoder().encode(sealed(line))
+}
+
+/** The record, or what is wrong with the bytes. */
+export const decode = (bytes: Uint8Array): Result.Result<Record, string> => {
+  const text = new TextDecoder().decode(bytes)
+  const [line = ""] = text.split("\n", 1)
+  const envelope = decodeEnvelope(line)
+  if (Result.isSuccess(envelope) && envelope.success.format !== formatVersion) {
+    return Result.fail(
+      `has format ${envelope.success.format}, this program knows ${formatVersion}: run the release that wrote it, or a newer one`
+    )
+  }
+  if (text !== sealed(line)) {
+    return Result.fail("is damaged: remove the data directory, and the member comes back from the others")
+  }
+  return Result.mapError(decodeBody(line), (error) => `does not make sense (${error.message})`)
+}
+
+/** The record in `directory`, which must exist and be this process's alone. */
+export const layer = (options: { readonly directory: string }): Layer.Layer<MemberRecord, never, Disk.Disk> =>
+  Layer.effect(
+    MemberRecord,
+    Effect.gen(function*() {
+      const disk = yield* Disk.Disk
+      const path = `${options.directory}/${fileName}`
+      const fromDisk = (cause: Disk.DiskError) => new MemberRecordError({ message: `${path}: ${cause.message}`, cause })
+      return MemberRecord.of({
+        load: AtomicFile.read(path, recordBytesMax).pipe(
+          Effect.map((bytes) =>
+            bytes.length > recordBytesMax ? Result.fail("is damaged: it is too long") : decode(bytes)
+          ),
+          Effect.flatMap(Result.match({
+            onFailure: (why) => Effect.fail(new MemberRecordError({ message: `${path} ${why}` })),
+            onSuccess: (record) => Effect.succeed(Option.some(record))
+          })),
+          Effect.catchTag(
+            "DiskError",
+            (error) => error.reason === "NotFound" ? Effect.succeed(Option.none()) : Effect.fail(fromDisk(error))
+          ),
+          Effect.provideService(Disk.Disk, disk)
+        ),
+        save: (record) =>
+          AtomicFile.write(path, encode(record)).pipe(
+            Effect.mapError(fromDisk),
+            Effect.provideService(Disk.Disk, disk)
+          )
+      })
+    })
+  )

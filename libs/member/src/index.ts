@@ -1,0 +1,10 @@
+/** One member of a dkv cluster, composed. The durable one over TCP is the entry point `@dkv/member/node`. */
+export { Address } from "@dkv/protocol"
+export * as ControlMessage from "./ControlMessage.ts"
+export * as Dkv from "./Dkv.ts"
+export * as Limits from "./Limits.ts"
+export * as MemberId from "./MemberId.ts"
+export * as MemberRecord from "./MemberRecord.ts"
+export * as MemoryParts from "./MemoryParts.ts"
+export * as Parts from "./Parts.ts"
+export * as Self from "./Self.ts"

@@ -1,0 +1,143 @@
+import { Disk, MemoryDisk } from "@dkv/storage"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Option, Result } from "effect"
+import { recordBytesMax } from "../src/Limits.ts"
+import { MemberRecord } from "../src/MemberRecord.ts"
+import type { Record } from "../src/MemberRecord.ts"
+import * as MemberRecordFile from "../src/MemberRecordFile.ts"
+
+const fresh: Record = {
+  memberId: "00112233445566aa",
+  name: "dkv-0",
+  clusterId: Option.none(),
+  founding: Option.none(),
+  pending: [],
+  contacts: [],
+  hasLog: false
+}
+
+const founded: Record = {
+  ...fresh,
+  clusterId: Option.some("ffeeddccbbaa0011"),
+  founding: Option.some({
+    members: [{
+      id: fresh.memberId,
+      name: "dkv-0",
+      peerAddress: "a:2380",
+      clientAddress: "",
+      autoPromote: true,
+      witness: false,
+      priority: 0
+    }],
+    voters: [fresh.memberId],
+    outgoing: []
+  }),
+  pending: ["dkv-1"],
+  contacts: [{ id: "0123456789abcdef", peerAddress: "b:2380" }],
+  hasLog: true
+}
+
+const withRecord = <A, E>(use: Effect.Effect<A, E, MemberRecord>) =>
+  use.pipe(Effect.provide(MemberRecordFile.layer({ directory: "/data" })))
+
+describe("the record on disk", () => {
+  it("comes back as it was written", () => {
+    for (const record of [fresh, founded]) {
+      assert.deepStrictEqual(MemberRecordFile.decode(MemberRecordFile.encode(record)), Result.succeed(record))
+    }
+  })
+
+  it("is refused with any byte changed, cut anywhere, and with anything behind it", () => {
+    const bytes = MemberRecordFile.encode(founded)
+    const refused = (damaged: Uint8Array, what: string) =>
+      assert.isTrue(Result.isFailure(MemberRecordFile.decode(damaged)), what)
+    for (let at = 0; at < bytes.length; at++) {
+      for (let bit = 0; bit < 8; bit++) {
+        const damaged = bytes.slice()
+        damaged[at]! ^= 1 << bit
+        refused(damaged, `bit ${bit} of byte ${at}`)
+      }
+      refused(bytes.slice(0, at), `cut at ${at}`)
+    }
+    for (const byte of [0, 10, 48]) refused(Uint8Array.of(...bytes, byte), `${byte} behind it`)
+  })
+
+  it.effect("in a member's directory is refused with the path of the file when a byte of it has changed", () =>
+    Effect.gen(function*() {
+      const memory = yield* MemoryDisk.MemoryDisk
+      const disk = yield* Disk.Disk
+      yield* disk.makeDirectory("/data")
+      const records = yield* withRecord(MemberRecord)
+      yield* records.save(founded)
+      const original = memory.content("/data/member.json")
+      for (const offset of [0, 20, 100, original.length - 1]) {
+        memory.put("/data/member.json", original)
+        memory.rot("/data/member.json", offset, 1)
+        assert.include((yield* Effect.flip(records.load)).message, "/data/member.json")
+      }
+      memory.put("/data/member.json", new Uint8Array(recordBytesMax + 1).fill(32))
+      assert.include((yield* Effect.flip(records.load)).message, "too long")
+    }).pipe(Effect.provide(MemoryDisk.layer)))
+
+  it.effect("stays the old one on a full disk, which is reported, and is replaced once there is room", () =>
+    Effect.gen(function*() {
+      const memory = yield* MemoryDisk.MemoryDisk
+      const disk = yield* Disk.Disk
+      yield* disk.makeDirectory("/data")
+      const records = yield* withRecord(MemberRecord)
+      yield* records.save(fresh)
+      memory.setCapacity(memory.content("/data/member.json").length + 10)
+      const error = yield* Effect.flip(records.save(founded))
+      assert.strictEqual((error.cause as Disk.DiskError).reason, "Full")
+      assert.include(error.message, "/data/member.json")
+      assert.deepStrictEqual(yield* records.load, Option.some(fresh))
+      memory.setCapacity(Infinity)
+      yield* records.save(founded)
+      assert.deepStrictEqual(yield* records.load, Option.some(founded))
+    }).pipe(Effect.provide(MemoryDisk.layer)))
+
+  it("of a newer format is refused with both numbers", () => {
+    const newer = new TextEncoder().encode("{\"format\":2}\nwhatever\n")
+    assert.match(
+      Result.getFailure(MemberRecordFile.decode(newer)).pipe(Option.getOrThrow),
+      /format 2, this program knows 1/
+    )
+  })
+
+  it.effect("is none in a new directory, and what was saved last in a used one", () =>
+    Effect.gen(function*() {
+      const disk = yield* Disk.Disk
+      yield* disk.makeDirectory("/data")
+      yield* withRecord(Effect.gen(function*() {
+        const records = yield* MemberRecord
+        assert.deepStrictEqual(yield* records.load, Option.none())
+        yield* records.save(fresh)
+        yield* records.save(founded)
+      }))
+      const loaded = yield* withRecord(Effect.flatMap(MemberRecord, (records) => records.load))
+      assert.deepStrictEqual(loaded, Option.some(founded))
+    }).pipe(Effect.provide(MemoryDisk.layer)))
+
+  it.effect("is the old or the new one, whole, whenever the machine stops while it is replaced", () =>
+    Effect.gen(function*() {
+      const memory = yield* MemoryDisk.MemoryDisk
+      const disk = yield* Disk.Disk
+      yield* disk.makeDirectory("/data")
+      const save = (record: Record) => withRecord(Effect.flatMap(MemberRecord, (records) => records.save(record)))
+      const load = withRecord(Effect.flatMap(MemberRecord, (records) => records.load))
+      yield* save(fresh)
+      const before = memory.steps()
+      yield* save(fresh)
+      const steps = memory.steps() - before
+      assert.isAbove(steps, 2)
+      for (let step = 1; step <= steps; step++) {
+        memory.crashAt(memory.steps() + step)
+        yield* Effect.exit(save(founded))
+        memory.crash()
+        yield* memory.restart
+        const found = Option.getOrThrow(yield* load)
+        assert.deepStrictEqual(found, found.hasLog ? founded : fresh, `crash at step ${step}`)
+        yield* save(fresh)
+      }
+    }).pipe(Effect.provide(MemoryDisk.layer)))
+})
