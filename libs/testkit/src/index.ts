@@ -1,0 +1,10 @@
+/** What proves dkv, and what a third party's layer can prove itself with. */
+export * as DiskContract from "./contract/DiskContract.ts"
+export * as LogStoreContract from "./contract/LogStoreContract.ts"
+export * as StateMachineContract from "./contract/StateMachineContract.ts"
+export * as StorageContract from "./contract/StorageContract.ts"
+export * as TransportContract from "./contract/TransportContract.ts"
+export * as CutProxy from "./CutProxy.ts"
+export * as ProcessCluster from "./ProcessCluster.ts"
+export * as ProcessDriver from "./ProcessDriver.ts"
+export * as RocksDbCrash from "./RocksDbCrash.ts"
