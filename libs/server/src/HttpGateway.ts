@@ -85,6 +85,7 @@ const makeAnswer = (node: RaftNode.RaftNode["Service"], info: MemberInfo["Servic
     )
   }
   return (method: string, target: string): Effect.Effect<Answer> => {
+    if (!URL.canParse(target, "http://member")) return Effect.succeed(text(400, "the request target makes no sense\n"))
     const url = new URL(target, "http://member")
     const [path, ...rest] = url.pathname.slice(1).split("/")
     if (method !== "GET" && method !== "HEAD") return Effect.succeed(text(405, "use GET\n"))
