@@ -25,6 +25,7 @@ export interface PendingChange {
 export class Changes {
   private readonly bell: Wakeup
   private nextId: number
+  private isStopped = false
   private readonly pending = new Map<number, PendingChange>()
   private arrived: Array<PendingChange> = []
   private parked: Array<PendingChange> = []
@@ -40,6 +41,7 @@ export class Changes {
   }
 
   add(wish: ChangeWish, deadline: number, answer: PendingChange["answer"]): void {
+    if (this.isStopped) return answer("Stopped", "")
     if (this.pending.size >= Limits.changesMax) return answer("Busy", "")
     const change: PendingChange = {
       id: this.nextId++,
@@ -109,7 +111,9 @@ export class Changes {
     return next
   }
 
+  /** The member stops: everyone is answered, and whoever comes later is turned away. */
   stop(): void {
+    this.isStopped = true
     for (const change of this.pending.values()) this.settle(change.id, change.underWay ? "Unknown" : "Stopped", "")
   }
 }

@@ -71,6 +71,9 @@ export const snapshotBytesPerSecond = 64 * 1024 * 1024
 export const snapshotSilenceMillis = 2000
 export const snapshotRetriesMax = 5
 
+/** After a transfer that was refused or given up, its receiver is left alone for so long. */
+export const snapshotPauseMillis = 2000
+
 /** A proposal or read that was turned away for want of a leader is tried again after this long. */
 export const retryMillis = 50
 

@@ -1,6 +1,5 @@
 /** Puts a member together: recovers log and state, starts the actors, runs one role after another until the scope closes. */
-import { Clock, Deferred, Effect, Option, Random } from "effect"
-import type { Scope } from "effect"
+import { Clock, Deferred, Effect, Exit, Option, Random, Scope } from "effect"
 import * as Applier from "./Applier.ts"
 import { Changes, type ChangeReason } from "./Changes.ts"
 import * as ConfigurationCodec from "./codec/ConfigurationCodec.ts"
@@ -46,24 +45,34 @@ export const make = Effect.fnUntraced(function*(options: Options) {
   const member = yield* assemble(options)
   const { clock, core, mailbox, transport } = member
   const scope = yield* Effect.scope
+  const actors = yield* Scope.fork(scope)
 
   const releaseCallers = Effect.sync(() => {
     member.proposals.stop()
     member.readers.stop()
     member.changes.stop()
-    member.completer.flush()
+    member.completer.close()
   })
   yield* Effect.addFinalizer(() => releaseCallers)
-  yield* Effect.forkIn(Effect.ensuring(Effect.ignore(Deferred.await(member.stopped)), releaseCallers), scope)
+  // A member that has to stop falls silent by itself: others must not take it for one that lives.
+  yield* Deferred.await(member.stopped).pipe(
+    Effect.exit,
+    Effect.andThen(releaseCallers),
+    Effect.andThen(Scope.close(actors, Exit.void)),
+    Effect.forkIn(scope)
+  )
   const spawn = <E extends { readonly message: string }, R>(actor: Effect.Effect<unknown, E, R>) =>
-    Effect.forkIn(vital(member, actor), scope)
+    Effect.forkIn(vital(member, actor), actors)
 
   yield* transport.setPeers(peers(member))
-  yield* transport.serve({
-    onFrame: (from, _lane, frame) => void mailbox.receive(from, frame),
-    onUp: (peer) => mailbox.complete({ _tag: "Connected", peer }),
-    onDown: (peer) => mailbox.complete({ _tag: "Unreachable", peer })
-  })
+  yield* Scope.provide(
+    transport.serve({
+      onFrame: (from, _lane, frame) => void mailbox.receive(from, frame),
+      onUp: (peer) => mailbox.complete({ _tag: "Connected", peer }),
+      onDown: (peer) => mailbox.complete({ _tag: "Unreachable", peer })
+    }),
+    actors
+  )
   yield* spawn(member.logWriter.run)
   yield* spawn(member.applier.run)
   yield* spawn(member.receiver.run)

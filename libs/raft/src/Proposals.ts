@@ -35,6 +35,7 @@ export class Proposals {
   private readonly bell: Wakeup
   private nextId: number
   private bytes = 0
+  private isStopped = false
   private readonly groups = new Map<number, Group>()
   private arrived: Array<Group> = []
   private parked: Array<Group> = []
@@ -58,6 +59,7 @@ export class Proposals {
     deadline: number,
     answer: Group["answer"]
   ): RaftError | undefined {
+    if (this.isStopped) return stopped()
     let bytes = 0
     for (const command of commands) {
       if (command.length > Limits.commandBytesMax) {
@@ -233,12 +235,13 @@ export class Proposals {
     return next
   }
 
-  /** The member stops. */
+  /** The member stops: everyone is answered, and whoever comes later is turned away. */
   stop(): void {
+    this.isStopped = true
     for (const group of this.groups.values()) {
       if (group.firstIndex > 0 || group.forwardedTo !== "") {
         this.fail(group, "Unknown", "The member stopped with the proposal under way; read before repeating.")
-      } else this.fail(group, "Stopped", "The member is stopping; nothing was appended, try another.")
+      } else this.finish(group, Exit.fail(stopped()))
     }
   }
 
@@ -253,11 +256,14 @@ export class Proposals {
 
 const isDone = (group: Group): boolean => group.done
 
+const stopped = () => error("Stopped", "The member is stopping; nothing was appended, try another.")
+
 const error = (reason: Reason, message: string): RaftError => new RaftError({ reason, message })
 
 /** Answers callers in a turn of its own, all that are ready at once. */
 export class Completer {
   private ready: Array<() => void> = []
+  private isClosed = false
   private readonly wakeup: Wakeup
 
   constructor(wakeup: Wakeup) {
@@ -265,6 +271,7 @@ export class Completer {
   }
 
   add(answer: () => void): void {
+    if (this.isClosed) return answer()
     this.ready.push(answer)
     this.wakeup.ringUnsafe()
   }
@@ -274,7 +281,13 @@ export class Completer {
     return Effect.forever(Effect.andThen(this.wakeup.wait, Effect.sync(() => this.flush())))
   }
 
-  flush(): void {
+  /** Answers who is ready, and from now on without delay: the actor runs no more. */
+  close(): void {
+    this.isClosed = true
+    this.flush()
+  }
+
+  private flush(): void {
     const ready = this.ready
     this.ready = []
     for (const answer of ready) answer()

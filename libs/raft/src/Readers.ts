@@ -24,6 +24,7 @@ export class Readers {
   private readonly bell: Wakeup
   private nextId: number
   private count = 0
+  private isStopped = false
   private arrived: Array<Reader> = []
   /** Waiting for a leader to ask. */
   private parked: Array<Reader> = []
@@ -43,6 +44,7 @@ export class Readers {
   }
 
   add(deadline: number, answer: Reader["answer"]): RaftError | undefined {
+    if (this.isStopped) return stopped()
     if (this.count >= Limits.readsMax) {
       return new RaftError({ reason: "Busy", message: "Too many reads wait for an answer; try again later." })
     }
@@ -128,8 +130,10 @@ export class Readers {
     return next
   }
 
+  /** The member stops: everyone is answered, and whoever comes later is turned away. */
   stop(): void {
-    const exit = Exit.fail(new RaftError({ reason: "Stopped", message: "The member is stopping; try another." }))
+    this.isStopped = true
+    const exit = Exit.fail(stopped())
     for (const reader of this.arrived) this.finish(reader, exit)
     for (const reader of this.parked) this.finish(reader, exit)
     for (const asked of this.asked.values()) for (const reader of asked.readers) this.finish(reader, exit)
@@ -148,3 +152,5 @@ export class Readers {
     reader.answer(exit)
   }
 }
+
+const stopped = () => new RaftError({ reason: "Stopped", message: "The member is stopping; try another." })

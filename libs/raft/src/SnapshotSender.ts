@@ -47,6 +47,9 @@ export const make = Effect.fnUntraced(function*(options: {
   let sent = 0
   let acknowledged = 0
   let heard = false
+  /** The receiver's next word says where to go on: after an offer, and once for each chunk that it asks for again. */
+  let isAsked = true
+  let askedAgain = -1
   let outcome: boolean | undefined
 
   const offer = Effect.sync(() => {
@@ -88,6 +91,7 @@ export const make = Effect.fnUntraced(function*(options: {
     while (outcome === undefined && silences < Limits.snapshotRetriesMax && isCurrent()) {
       const before = acknowledged
       heard = false
+      isAsked = true
       yield* offer
       yield* listenForAWhile
       while (heard && outcome === undefined && isCurrent()) {
@@ -108,8 +112,11 @@ export const make = Effect.fnUntraced(function*(options: {
       if (progress.state === "installed") outcome = true
       else if (progress.state === "refused") outcome = false
       else if (progress.next < cursors.length) {
+        const isAgain = progress.next === acknowledged && askedAgain !== acknowledged
         acknowledged = progress.next
-        if (sent < acknowledged || !heard) sent = acknowledged
+        if (isAsked || isAgain || sent < acknowledged) sent = acknowledged
+        if (isAgain && !isAsked) askedAgain = acknowledged
+        isAsked = false
       }
       heard = true
       wakeup.ringUnsafe()

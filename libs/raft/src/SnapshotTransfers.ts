@@ -25,13 +25,16 @@ const sendSnapshot = Effect.fnUntraced(function*(member: Member, peer: MemberId,
   const { head, reader } = yield* applier.pause(
     Effect.map(member.stateMachine.snapshot, (reader) => ({ reader, head: applier.head() }))
   )
+  const isLeading = () => core.role === "Leader" && core.term === term
+  /** An acknowledgement shows it too: the receiver's last word about the snapshot may be lost. */
+  const hasIt = () => isLeading() && (core.progress.get(peer)?.match ?? 0) >= head.index
   const transfer = yield* SnapshotSender.make({
     peer,
     snapshot,
     index: head.index,
     indexTerm: head.term,
     term,
-    isCurrent: () => core.role === "Leader" && core.term === term && core.progress.has(peer),
+    isCurrent: () => isLeading() && core.progress.has(peer) && !hasIt(),
     reader,
     startedAtBytes: member.appendedBytes,
     transport: member.transport
@@ -39,12 +42,15 @@ const sendSnapshot = Effect.fnUntraced(function*(member: Member, peer: MemberId,
   transfers.set(peer, transfer)
   yield* Effect.logInfo(`sends member ${peer} a snapshot up to entry ${head.index}`)
   const delivered = yield* transfer.run.pipe(
+    Effect.map((installed) => installed || hasIt()),
     Effect.tap((delivered) =>
       Effect.sync(() => {
         const { index, startedAtBytes } = transfer
         if (delivered) member.catchingUp.set(peer, { index, startedAtBytes })
       })
     ),
+    // whoever refused this one will refuse the next one too, if it comes at once
+    Effect.tap((delivered) => isLeading() && !delivered ? Effect.sleep(Limits.snapshotPauseMillis) : Effect.void),
     Effect.ensuring(Effect.sync(() => transfers.delete(peer)))
   )
   yield* Effect.logInfo(`member ${peer} ${delivered ? "has" : "did not take"} the snapshot up to entry ${head.index}`)

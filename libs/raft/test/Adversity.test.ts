@@ -1,6 +1,6 @@
 /** What has gone wrong, or nearly: each test is named after the symptom. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Fiber, Option } from "effect"
+import { Clock, Effect, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { Changes } from "../src/Changes.ts"
 import { EntryKind } from "../src/core/Entry.ts"
@@ -15,13 +15,9 @@ import * as Cluster from "./support/Cluster.ts"
 import { bytes } from "./support/Register.ts"
 import { Script } from "./support/Script.ts"
 
-const passing = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect<A, E, R>, millis = 10_000) {
-  const fiber = yield* Effect.forkChild(effect)
-  for (let passed = 0; passed < millis && fiber.pollUnsafe() === undefined; passed += 10) yield* TestClock.adjust(10)
-  return yield* Fiber.join(fiber)
-})
+const { passing } = Cluster
 
-const tag = { append: 3, snapshotOffer: 10 } as const
+const tag = { append: 3, snapshotOffer: 10, snapshotChunk: 21 } as const
 
 describe("callers", () => {
   it.effect("a proposal whose deadline passed before its turn never takes effect", () =>
@@ -100,13 +96,18 @@ describe("snapshots and the log", () => {
     Effect.gen(function*() {
       const { cluster, late, leader } = yield* behind
       const offered = new Set<string>()
+      let held = true
       let slow = true
       cluster.network.filter = (_, to, frame) => {
         if (to !== late.id) return true
+        if (held && frame[0] === tag.snapshotChunk) return false
         if (frame[0] === tag.snapshotOffer) offered.add(frame.slice(9, 17).toString())
         return !(slow && frame[0] === tag.append)
       }
       cluster.network.heal()
+      yield* cluster.eventually(Effect.sync(() => offered.size > 0 ? Option.some(true) : Option.none()))
+      yield* passing(cluster.propose(leader, "meanwhile"))
+      held = false
       yield* cluster.eventually(
         Effect.sync(() => late.register.commands.length === 50 ? Option.some(true) : Option.none())
       )

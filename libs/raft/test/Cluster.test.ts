@@ -3,11 +3,7 @@ import { Effect, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
 import * as Cluster from "./support/Cluster.ts"
 
-const passing = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect<A, E, R>, millis = 10_000) {
-  const fiber = yield* Effect.forkChild(effect)
-  for (let passed = 0; passed < millis && fiber.pollUnsafe() === undefined; passed += 10) yield* TestClock.adjust(10)
-  return yield* Fiber.join(fiber)
-})
+const { passing } = Cluster
 
 describe("a cluster of members in one program", () => {
   it.effect("a single member elects itself and answers proposals", () =>

@@ -9,7 +9,7 @@ import { bytes } from "./support/Register.ts"
 /** A receiver that answers each message after `delayMillis`, over a transport that the test can take down. */
 const transferTo = Effect.fnUntraced(function*(options: { readonly chunks: number; readonly delayMillis: number }) {
   const received: Array<number> = []
-  const state = { isUp: true, offers: 0 }
+  const state = { isUp: true, offers: 0, chunks: 0 }
   const context = yield* Effect.context<never>()
   const answer = (message: PeerMessage): Effect.Effect<void> =>
     Effect.sync(() => {
@@ -47,6 +47,7 @@ const transferTo = Effect.fnUntraced(function*(options: { readonly chunks: numbe
         const message = Codec.decode(chunks[0]!)
         if (message._tag === "SnapshotOffer") state.offers++
         if (!state.isUp) return false
+        if (message._tag === "SnapshotChunk") state.chunks++
         Effect.runForkWith(context)(Effect.andThen(Effect.sleep(options.delayMillis), answer(message)))
         return true
       }
@@ -58,11 +59,12 @@ const transferTo = Effect.fnUntraced(function*(options: { readonly chunks: numbe
 describe("SnapshotSender", () => {
   it.effect("sends every chunk once, in order, to a receiver that answers", () =>
     Effect.gen(function*() {
-      const { received, transfer } = yield* transferTo({ chunks: 20, delayMillis: 5 })
+      const { received, state, transfer } = yield* transferTo({ chunks: 20, delayMillis: 5 })
       const fiber = yield* Effect.forkChild(transfer.run)
       for (let passed = 0; passed < 1000; passed += 5) yield* TestClock.adjust(5)
       assert.isTrue(yield* Fiber.join(fiber))
       assert.deepStrictEqual(received, Array.from({ length: 20 }, (_, sequence) => sequence))
+      assert.strictEqual(state.chunks, 20)
     }).pipe(Effect.scoped))
 
   it.effect("a receiver whose first answer comes after the silence limit is heard all the same", () =>

@@ -1,5 +1,5 @@
 /** Members that run for real, on a network and logs in memory, under the test's clock. */
-import { Effect, Exit, Layer, Option, Scope } from "effect"
+import { Effect, Exit, Fiber, Layer, Option, Random, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import type { Configuration, MemberId } from "../../src/index.ts"
 import { LogStore, RaftNode, StateMachine, Transport } from "../../src/index.ts"
@@ -33,10 +33,18 @@ export const configurationOf = (...numbers: ReadonlyArray<number>): Configuratio
   outgoing: []
 })
 
+/** Runs `effect` while time passes in small steps. */
+export const passing = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect<A, E, R>, millis = 10_000) {
+  const fiber = yield* Effect.forkChild(effect)
+  for (let passed = 0; passed < millis && fiber.pollUnsafe() === undefined; passed += 10) yield* TestClock.adjust(10)
+  return yield* Fiber.join(fiber)
+})
+
 export const make = Effect.fnUntraced(function*(founders: ReadonlyArray<number>, settings?: Partial<RaftNode.Options>) {
   const network = yield* Network.make
   const running = new Map<number, Running>()
   const scope = yield* Effect.scope
+  let starts = 0
   const configuration = configurationOf(...founders)
 
   const start = Effect.fnUntraced(function*(
@@ -46,6 +54,7 @@ export const make = Effect.fnUntraced(function*(founders: ReadonlyArray<number>,
     const log = kept?.log ?? new MemoryLog()
     const register = kept?.register ?? new Register()
     const own = yield* Scope.fork(scope)
+    const seed = `member ${number}, start ${++starts}`
     const services = Layer.mergeAll(
       Layer.succeed(LogStore.LogStore, log.service()),
       Layer.succeed(StateMachine.StateMachine, register.service()),
@@ -61,7 +70,7 @@ export const make = Effect.fnUntraced(function*(founders: ReadonlyArray<number>,
         services
       ),
       own
-    )
+    ).pipe(Random.withSeed(seed))
     const node = yield* RaftNode.RaftNode.pipe(Effect.provideContext(context))
     const member: Running = {
       id: idOf(number),

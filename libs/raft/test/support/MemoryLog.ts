@@ -1,6 +1,7 @@
 /** A log in memory for tests of the library itself: whatever is written is durable at once, or when the test says so. */
 import { Effect, Latch } from "effect"
 import type { LogStore } from "../../src/index.ts"
+import type { LogStoreError } from "../../src/LogStore.ts"
 import type { Entry } from "../../src/index.ts"
 import { HardState } from "../../src/index.ts"
 
@@ -12,6 +13,8 @@ export class MemoryLog {
   /** Closed: writes hang, as on a stalled disk. */
   readonly disk = Latch.makeUnsafe(true)
   writes = 0
+  /** What the next write fails with. */
+  failure: LogStoreError | undefined
 
   get lastIndex(): number {
     return this.previousIndex + this.entries.length
@@ -38,9 +41,11 @@ export class MemoryLog {
       write: (writes) =>
         Effect.andThen(
           this.disk.await,
-          Effect.sync(() => {
+          Effect.suspend(() => {
+            if (this.failure !== undefined) return Effect.fail(this.failure)
             this.writes++
             for (const write of writes) this.apply(write)
+            return Effect.void
           })
         ),
       read: (from, to, bytesMax) =>

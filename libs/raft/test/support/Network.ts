@@ -39,6 +39,22 @@ export class Network {
     this.cuts.clear()
   }
 
+  /** The link between two members breaks, and both notice. */
+  sever(one: MemberId, other: MemberId): void {
+    this.cut(one, other)
+    this.cut(other, one)
+    this.handlers.get(one)?.onDown(other)
+    this.handlers.get(other)?.onDown(one)
+  }
+
+  /** A severed link comes up again. */
+  mend(one: MemberId, other: MemberId): void {
+    this.cuts.delete(`${one}>${other}`)
+    this.cuts.delete(`${other}>${one}`)
+    this.handlers.get(one)?.onUp(other)
+    this.handlers.get(other)?.onUp(one)
+  }
+
   deliver({ frame, from, lane, to }: Flight): void {
     if (this.cuts.has(`${from}>${to}`) || !this.filter(from, to, frame)) return
     this.frames++

@@ -1,10 +1,14 @@
 /** A state machine for tests: remembers every command in order, and answers each with its position. */
 import { Effect, Option } from "effect"
 import type { StateMachine } from "../../src/index.ts"
+import type { StateMachineError } from "../../src/StateMachine.ts"
 
 export class Register {
   commands: Array<string> = []
   head: Uint8Array | undefined
+  /** What the next snapshots are refused with. */
+  refusal: StateMachineError | undefined
+  installs = 0
 
   service(): StateMachine.StateMachine["Service"] {
     return {
@@ -37,12 +41,15 @@ export class Register {
         let head: Uint8Array | undefined
         return {
           write: (chunk) =>
-            Effect.sync(() => {
+            Effect.suspend(() => {
+              if (this.refusal !== undefined) return Effect.fail(this.refusal)
               const value = JSON.parse(text(chunk)) as { head: Array<number>; part: Array<string> }
               head = Uint8Array.from(value.head)
               received.push(...value.part)
+              return Effect.void
             }),
           commit: Effect.sync(() => {
+            this.installs++
             this.commands = received
             this.head = head
           })

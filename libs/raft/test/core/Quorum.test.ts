@@ -1,0 +1,102 @@
+/** Majorities against the plainest possible second implementation: try every subset. */
+import { assert, describe, it } from "vitest"
+import type { Configuration } from "../../src/core/Configuration.ts"
+import * as Quorum from "../../src/core/Quorum.ts"
+
+const ids = ["a", "b", "c", "d", "e", "f", "g"]
+
+const configurations: ReadonlyArray<Configuration> = ids.flatMap((_, count) => [
+  { members: [], voters: ids.slice(0, count + 1), outgoing: [] },
+  ...[1, 2, 3, 4].map((outgoing) => ({
+    members: [],
+    voters: ids.slice(0, count + 1),
+    outgoing: ids.slice(count, count + outgoing)
+  })).filter(({ outgoing }) => outgoing.length > 0)
+])
+
+const outnumbers = (voters: ReadonlyArray<string>, holds: (id: string) => boolean) =>
+  voters.filter(holds).length * 2 > voters.length
+
+const naiveQuorum = ({ outgoing, voters }: Configuration, holds: (id: string) => boolean) =>
+  outnumbers(voters, holds) && (outgoing.length === 0 || outnumbers(outgoing, holds))
+
+const subsets = (count: number) => Array.from({ length: 2 ** count }, (_, bits) => bits)
+
+const isIn = (bits: number) => (id: string) => (bits >> ids.indexOf(id)) % 2 === 1
+
+describe("quorum", () => {
+  it("a quorum is more than half of the voters, and of the outgoing ones too", () => {
+    for (const configuration of configurations) {
+      for (const bits of subsets(ids.length)) {
+        assert.strictEqual(
+          Quorum.isQuorum(configuration, isIn(bits)),
+          naiveQuorum(configuration, isIn(bits)),
+          `${configuration.voters} ${configuration.outgoing} ${bits}`
+        )
+      }
+    }
+  })
+
+  it("two quorums of one configuration always share a member", () => {
+    for (const configuration of configurations) {
+      const quorums = subsets(ids.length).filter((bits) => Quorum.isQuorum(configuration, isIn(bits)))
+      for (const one of quorums) for (const other of quorums) assert.notStrictEqual(one & other, 0)
+    }
+  })
+
+  it("a quorum of a joint configuration shares a member with every quorum of the one before and the one behind it", () => {
+    for (const { members, outgoing, voters } of configurations.filter(({ outgoing }) => outgoing.length > 0)) {
+      const joint = subsets(ids.length).filter((bits) => Quorum.isQuorum({ members, voters, outgoing }, isIn(bits)))
+      for (const alone of [voters, outgoing]) {
+        const single = subsets(ids.length).filter((bits) =>
+          Quorum.isQuorum({ members, voters: alone, outgoing: [] }, isIn(bits))
+        )
+        for (const one of joint) for (const other of single) assert.notStrictEqual(one & other, 0)
+      }
+    }
+  })
+
+  it("the committed value is the highest that a quorum has reached, wherever the members stand", () => {
+    let state = 7
+    const next = (bound: number) => {
+      state = (Math.imul(state, 1103515245) + 12345) >>> 0
+      return (state >>> 8) % bound
+    }
+    for (let run = 0; run < 2000; run++) {
+      const configuration = configurations[next(configurations.length)]!
+      const values = new Map(ids.map((id) => [id, next(6)]))
+      let expected = 0
+      for (let value = 0; value < 6; value++) {
+        if (naiveQuorum(configuration, (id) => values.get(id)! >= value)) expected = value
+      }
+      assert.strictEqual(Quorum.committedValue(configuration, (id) => values.get(id)!), expected)
+    }
+  })
+
+  it("a vote is lost as soon as no answer could win it, and not before", () => {
+    for (const configuration of configurations) {
+      const voters = [...new Set([...configuration.voters, ...configuration.outgoing])]
+      let combinations = 3 ** voters.length
+      while (combinations-- > 0) {
+        let rest = combinations
+        const answers = new Map<string, boolean | undefined>()
+        for (const id of voters) {
+          answers.set(id, [true, false, undefined][rest % 3])
+          rest = Math.floor(rest / 3)
+        }
+        const won = naiveQuorum(configuration, (id) => answers.get(id) === true)
+        const open = naiveQuorum(configuration, (id) => answers.get(id) !== false)
+        assert.strictEqual(
+          Quorum.voteOutcome(configuration, (id) => answers.get(id)),
+          won ? "won" : open ? "pending" : "lost"
+        )
+      }
+    }
+  })
+
+  it("without voters nothing is ever decided", () => {
+    const nobody = { members: [], voters: [], outgoing: [] }
+    assert.isFalse(Quorum.isQuorum(nobody, () => true))
+    assert.strictEqual(Quorum.committedValue(nobody, () => 9), 0)
+  })
+})
