@@ -1,27 +1,41 @@
 /** One connection for hot operations, from hello to end: gathers the calls of a turn into a frame, keeps several on their way, and hands out the answers. */
 import { BatchReply, BatchRequest, Frame, Limits as WireLimits, Signal } from "@dkv/protocol"
-import { Effect } from "effect"
+import type { Operation } from "@dkv/protocol"
+import { Deferred, Effect } from "effect"
 import type { Scope } from "effect"
 import type { Socket } from "effect/socket"
-import type { Call, Calls } from "./Calls.ts"
+import type { Call } from "./Call.ts"
+import type { Calls } from "./Calls.ts"
 import { ClientError } from "./ClientError.ts"
 import { greet } from "./Greeting.ts"
 import * as Limits from "./Limits.ts"
+import { describe } from "./SocketTrouble.ts"
+
+interface Batch {
+  readonly calls: ReadonlyArray<Call>
+  readonly bytes: number
+  readonly sentAt: number
+}
 
 /** Mutable; one per connection. */
 export class BatchSession {
-  /** Batches on their way, by id. */
-  readonly out = new Map<number, ReadonlyArray<Call>>()
-  /** When the server was last heard, or given something to do after it had nothing. */
-  heardAt: number
+  /** Completes when this connection takes no further calls, be it lost or left. */
+  readonly left = Deferred.makeUnsafe<void>()
   /** It has answered something: the endpoint is good. */
   hasAnswered = false
+  private readonly out = new Map<number, Batch>()
   private readonly calls: Calls
   private readonly nowUnsafe: () => number
-  private readonly room = new Signal()
-  private readonly drained = new Signal()
+  /** Rings for the writing fiber, whatever it waits for. */
+  private readonly wake = new Signal()
+  private readonly silenced = Deferred.makeUnsafe<never, ClientError>()
+  private operationsOut = 0
+  private bytesOut = 0
   private nextId = 1
   private isLeaving = false
+  private probe: "none" | "wanted" | "sent" = "none"
+  /** When the member was last heard, or given something to do after it had nothing. */
+  private heardAt: number
 
   constructor(calls: Calls, nowUnsafe: () => number) {
     this.calls = calls
@@ -29,95 +43,151 @@ export class BatchSession {
     this.heardAt = nowUnsafe()
   }
 
-  /** Serves calls until the connection is lost, or another member should be asked. */
+  /** Serves calls until the connection is lost, or another member should be asked and all answers are there. */
   readonly run = (socket: Socket.Socket): Effect.Effect<void, ClientError, Scope.Scope> =>
     Effect.gen({ self: this }, function*() {
       const { pull, writer } = yield* greet(socket, "batch")
       this.heardAt = this.nowUnsafe()
+      this.calls.filled = this.wake
       const decoder = new Frame.Decoder(WireLimits.replyBytesMax)
       let violation: Frame.Violation | undefined
+      const onFrame = (frame: Uint8Array) => {
+        violation ??= this.receive(frame)
+      }
       const read = Effect.whileLoop({
         while: () => violation === undefined,
         body: () => pull,
         step: (chunks) => {
           this.heardAt = this.nowUnsafe()
-          for (const chunk of chunks) {
-            violation ??= decoder.push(chunk, (frame) => void (violation ??= this.receive(frame)))
-          }
+          this.probe = "none"
+          for (const chunk of chunks) violation ??= decoder.push(chunk, onFrame)
         }
       })
       const write = Effect.whileLoop({
-        while: () => !this.isLeaving,
-        body: () => Effect.andThen(this.nextTurn, Effect.suspend(() => this.send(writer))),
+        while: () => !this.isOver,
+        body: () => Effect.flatMap(this.nextTurn, () => this.send(writer)),
         step: () => {}
       })
-      const leave = Effect.andThen(write, Effect.suspend(() => this.untilDrained))
-      yield* Effect.raceFirst(read, leave).pipe(
-        Effect.catchTag("SocketError", (error) => unavailable(error.message))
+      yield* Effect.raceFirst(Effect.raceFirst(read, write), Deferred.await(this.silenced)).pipe(
+        Effect.catchTag("SocketError", (error) => unavailable(describe(error)))
       )
       if (violation !== undefined) return yield* unavailable(violation.message)
     })
 
-  /** Waits until there are calls and room for a batch, and for the end of the turn, so that calls made together travel together. */
+  /** Whether batches wait for an answer. */
+  get isWaiting(): boolean {
+    return this.out.size > 0
+  }
+
+  /** The calls of batches that wait for an answer. */
+  *callsOut(): Iterable<ReadonlyArray<Call>> {
+    for (const { calls } of this.out.values()) yield calls
+  }
+
+  /** Looks after a member that does not answer. To be called at a steady pace while batches wait. `mayLeave`: there is another one to go to. */
+  check(now: number, mayLeave: boolean): void {
+    for (const { sentAt } of this.out.values()) {
+      // the oldest comes first
+      if (mayLeave && now - sentAt > Limits.answerMillis) this.leave()
+      break
+    }
+    const silentMillis = this.out.size === 0 ? 0 : now - this.heardAt
+    if (silentMillis > Limits.silenceMillis) {
+      const message = `nothing was heard for ${Limits.silenceMillis} ms`
+      Deferred.doneUnsafe(this.silenced, Effect.fail(new ClientError({ reason: "Unavailable", message })))
+    } else if (silentMillis > Limits.probeMillis && this.probe === "none") {
+      this.probe = "wanted"
+      this.wake.raise()
+    }
+  }
+
+  /** Takes no further calls; the connection ends when what is out has been answered. */
+  leave(): void {
+    if (this.isLeaving) return
+    this.isLeaving = true
+    Deferred.doneUnsafe(this.left, Effect.void)
+    this.wake.raise()
+  }
+
+  private get isOver(): boolean {
+    return this.isLeaving && this.out.size === 0
+  }
+
+  private get hasRoom(): boolean {
+    return this.out.size < Limits.batchesInFlightMax && this.operationsOut < Limits.operationsInFlightMax &&
+      this.bytesOut < Limits.bytesInFlightMax
+  }
+
+  /** Waits until there is something to send and room for it, and for the end of the turn, so that calls made together travel together. */
   private readonly nextTurn: Effect.Effect<void> = Effect.suspend(() => {
-    if (this.isLeaving) return Effect.void
-    if (this.out.size >= Limits.batchesInFlightMax) return Effect.andThen(this.room.wait, this.nextTurn)
-    if (!this.calls.hasQueued) return Effect.andThen(this.calls.filled.wait, this.nextTurn)
-    return Effect.yieldNow
+    if (this.isOver || this.probe === "wanted") return Effect.void
+    if (!this.isLeaving && this.hasRoom && this.calls.hasQueued) return Effect.yieldNow
+    return Effect.flatMap(this.wake.wait, () => this.nextTurn)
   })
 
-  private readonly untilDrained: Effect.Effect<void> = Effect.suspend(() =>
-    this.out.size === 0 ? Effect.void : Effect.andThen(this.drained.wait, this.untilDrained)
-  )
-
   private send(writer: Socket.Writer): Effect.Effect<void, Socket.SocketError> {
-    if (this.isLeaving) return Effect.void
-    const calls = this.calls.take()
-    if (calls.length === 0) return Effect.void
     const now = this.nowUnsafe()
+    if (this.probe === "wanted") {
+      this.probe = "sent"
+      return writer.write(this.encode([], 0, now, Limits.silenceMillis))
+    }
+    const calls = this.isLeaving ? [] : this.calls.take()
+    if (calls.length === 0) return Effect.void
+    let bytes = 0
     let deadline = now
-    for (const call of calls) deadline = Math.max(deadline, call.deadline)
-    if (this.out.size === 0) this.heardAt = now
+    for (const call of calls) {
+      bytes += call.bytes
+      if (call.deadline > deadline) deadline = call.deadline
+    }
+    const left = deadline - now
+    const patience = left - Math.min(Limits.answerMarginMillis, left / 4)
+    const isWrite = calls[0]!.isWrite
+    return writer.write(
+      this.encode(calls, bytes, now, isWrite ? patience : Math.min(patience, Limits.readAttemptMillis))
+    )
+  }
+
+  private encode(calls: ReadonlyArray<Call>, bytes: number, now: number, timeoutMillis: number): Uint8Array {
     const id = this.nextId
     this.nextId = id === 0xffff_ffff ? 1 : id + 1
-    this.out.set(id, calls)
-    return writer.write(BatchRequest.encode({
+    if (this.out.size === 0) this.heardAt = now
+    this.out.set(id, { calls, bytes, sentAt: now })
+    this.operationsOut += calls.length
+    this.bytesOut += bytes
+    const operations = new Array<Operation.Operation>(calls.length)
+    for (let i = 0; i < calls.length; i++) operations[i] = calls[i]!.operation
+    return BatchRequest.encode({
       id,
-      consistency: calls[0]!.consistency,
-      timeoutMillis: Math.max(1, Math.ceil(deadline - now)),
-      operations: calls.map((call) => call.operation)
-    }))
+      consistency: calls[0]?.lane === "stale" ? "stale" : "linearizable",
+      timeoutMillis: Math.max(1, Math.ceil(timeoutMillis)),
+      operations
+    })
   }
 
   private receive(frame: Uint8Array): Frame.Violation | undefined {
     const reply = BatchReply.decode(frame)
-    if ("code" in reply) {
-      if (!("_tag" in reply) || reply.code !== "ShuttingDown") return { code: "Malformed", message: reply.message }
+    if (!("_tag" in reply)) return reply
+    if (reply._tag === "Notice") {
+      if (reply.code !== "ShuttingDown") return { code: "Malformed", message: `the member says: ${reply.message}` }
       this.leave()
       return undefined
     }
-    const calls = this.out.get(reply.id)
-    if (calls === undefined || calls.length !== reply.results.length) {
-      return { code: "Malformed", message: `an answer to batch ${reply.id} that does not fit it` }
+    const batch = this.out.get(reply.id)
+    if (batch === undefined || batch.calls.length !== reply.results.length) {
+      return { code: "Malformed", message: `the member answered with something that does not fit batch ${reply.id}` }
     }
+    const { bytes, calls } = batch
     this.out.delete(reply.id)
+    this.operationsOut -= calls.length
+    this.bytesOut -= bytes
     this.hasAnswered = true
     let goElsewhere = false
     for (let position = 0; position < calls.length; position++) {
       if (this.calls.answer(calls[position]!, reply.results[position]!, this.heardAt)) goElsewhere = true
     }
     if (goElsewhere) this.leave()
-    this.room.raise()
-    if (this.out.size === 0) this.drained.raise()
+    this.wake.raise()
     return undefined
-  }
-
-  /** Sends nothing more; the connection ends when what is out has been answered. */
-  private leave(): void {
-    if (this.isLeaving) return
-    this.isLeaving = true
-    this.calls.filled.raise()
-    this.room.raise()
   }
 }
 

@@ -1,150 +1,159 @@
 /**
- * Calls that wait for an answer: queued, in a batch on its way, or to be tried again. Knows what may be repeated: a read always, a write only after an answer that
- * says it was not carried out, or when it was never sent.
+ * All calls of a client that wait for an answer: queued, in a batch on its way, or to be tried again. Knows what may be repeated: a read always, a write only after
+ * an answer that says it was not carried out, or when it was never sent.
  *
  * Mutable; touched by the callers and by the fibers of one client, all on one thread.
  */
-import { BatchRequest, Signal } from "@dkv/protocol"
+import { BatchRequest, Limits as WireLimits, Signal } from "@dkv/protocol"
 import type { Operation } from "@dkv/protocol"
-import { Effect } from "effect"
+import { Effect, Exit } from "effect"
+import { Call, lanes } from "./Call.ts"
+import type { Lane, Read } from "./Call.ts"
 import { ClientError } from "./ClientError.ts"
 import * as Limits from "./Limits.ts"
 
-export interface Call {
-  readonly operation: Operation.Operation
-  readonly consistency: Operation.Consistency
-  readonly isWrite: boolean
-  readonly deadline: number
-  readonly bytes: number
-  readonly resume: (effect: Effect.Effect<Operation.Result, ClientError>) => void
-  /** In a batch that was sent. */
-  isOut: boolean
-  /** Its answer was too large together with others: it goes in a batch of its own. */
-  isAlone: boolean
-  isDone: boolean
-  retryAt: number
-  /** What the last member that turned it away said. */
-  lastWord: string
+/** Calls of one lane, first come first served. */
+interface Queue {
+  calls: Array<Call>
+  /** Those before it have been taken. */
+  head: number
 }
 
+const operationBytesMax = WireLimits.requestBytesMax - BatchRequest.overheadBytes
+
 export class Calls {
-  /** Raised when there is something to send. */
-  readonly filled = new Signal()
+  /** Raised when there is something to send. Whoever is to send puts a signal of their own here. */
+  filled = new Signal()
   /** Raised when the first call comes: deadlines are to be looked at. */
   readonly started = new Signal()
-  private count = 0
-  /** Ready to be sent: those that need the leader's word, and those that do not. */
-  private readonly queues: Record<Operation.Consistency, Array<Call>> = { linearizable: [], stale: [] }
+  private readonly nowUnsafe: () => number
+  private readonly queues: Record<Lane, Queue> = {
+    write: { calls: [], head: 0 },
+    linearizable: { calls: [], head: 0 },
+    stale: { calls: [], head: 0 }
+  }
   private parked: Array<Call> = []
+  private count = 0
+  private nextLane = 0
+  private isClosed = false
+  /** The time, read once for all calls of a turn; 0 when it has to be read again. */
+  private turn = 0
 
+  constructor(nowUnsafe: () => number) {
+    this.nowUnsafe = nowUnsafe
+  }
+
+  /** Calls whose callers still wait. */
   get size(): number {
     return this.count
   }
 
   get hasQueued(): boolean {
-    return this.queues.linearizable.length > 0 || this.queues.stale.length > 0
+    const { linearizable, stale, write } = this.queues
+    return write.head < write.calls.length || linearizable.head < linearizable.calls.length ||
+      stale.head < stale.calls.length
   }
 
-  /** An effect that makes the call and waits for its result. */
-  make(
+  /** An effect that makes the call and waits for its answer. */
+  make<A>(
     operation: Operation.Operation,
-    consistency: Operation.Consistency,
-    deadlineOf: () => number
-  ): Effect.Effect<Operation.Result, ClientError> {
-    return Effect.callback((resume) => {
-      if (this.count >= Limits.callsMax) {
-        return resume(
-          Effect.fail(
-            new ClientError({ reason: "Busy", message: "too many calls wait for an answer; try again later" })
-          )
-        )
+    lane: Lane,
+    timeoutMillis: number,
+    read: Read<A>
+  ): Effect.Effect<A, ClientError> {
+    return Effect.callback<A, ClientError>((resume) => {
+      const refusal = this.refusal(timeoutMillis)
+      if (refusal !== undefined) return resume(refusal)
+      if (this.count++ === 0) {
+        this.turn = 0
+        this.started.raise()
       }
-      const call: Call = {
-        operation,
-        consistency,
-        isWrite: operation._tag !== "Range",
-        deadline: deadlineOf(),
-        bytes: BatchRequest.operationBytes(operation),
-        resume,
-        isOut: false,
-        isAlone: false,
-        isDone: false,
-        retryAt: 0,
-        lastWord: ""
-      }
-      if (this.count++ === 0) this.started.raise()
-      this.queues[consistency].push(call)
+      if (this.turn === 0) this.turn = this.nowUnsafe()
+      const call = new Call(operation, lane, timeoutMillis, this.turn + timeoutMillis, read, resume)
+      if (call.bytes > operationBytesMax) return this.settle(call, tooLarge)
+      this.queues[lane].calls.push(call)
       this.filled.raise()
-      // nobody waits any more: what was not sent yet need not be
-      return Effect.sync(() => this.finish(call))
+      return Effect.sync(() => this.abandon(call))
     })
   }
 
   /** The next batch, of calls that can travel together; empty if there is none. */
   take(): ReadonlyArray<Call> {
-    const queue = this.queues.linearizable.length > 0 ? this.queues.linearizable : this.queues.stale
+    this.turn = 0
     const taken: Array<Call> = []
-    let bytes = 0
-    let position = 0
-    for (; position < queue.length && taken.length < Limits.batchOperationsMax; position++) {
-      const call = queue[position]!
-      if (call.isDone) continue
-      if (taken.length > 0 && (call.isAlone || taken[0]!.isAlone || bytes + call.bytes > Limits.batchBytesMax)) break
-      bytes += call.bytes
-      call.isOut = true
-      taken.push(call)
+    for (let tried = 0; tried < lanes.length && taken.length === 0; tried++) {
+      this.fill(taken, this.queues[lanes[this.nextLane]!])
+      this.nextLane = (this.nextLane + 1) % lanes.length
     }
-    queue.splice(0, position)
     return taken
   }
 
-  /** The server's word on a call. Returns true if it says to ask another member. */
+  private fill(taken: Array<Call>, queue: Queue): void {
+    const { calls } = queue
+    let bytes = 0
+    let position = queue.head
+    for (; position < calls.length && taken.length < Limits.batchOperationsMax; position++) {
+      const call = calls[position]!
+      if (call.state === "done") continue
+      if (taken.length > 0 && (call.isAlone || taken[0]!.isAlone || bytes + call.bytes > Limits.batchBytesMax)) break
+      bytes += call.bytes
+      call.state = "out"
+      taken.push(call)
+    }
+    if (position === calls.length) {
+      queue.calls = []
+      queue.head = 0
+    } else queue.head = position
+  }
+
+  /** A member's word on a call that is out. Returns true if it says to ask another member. */
   answer(call: Call, result: Operation.Result, now: number): boolean {
-    if (call.isDone) return false
-    const failed = result._tag === "Failed" || (result._tag === "Invalid" && result.reason === "AnswerTooLarge")
-    if (!failed || (result.reason === "AnswerTooLarge" && call.isAlone)) {
-      this.succeed(call, result)
+    if (call.state === "done") return false
+    const refusal = refusalOf(result)
+    if (refusal === undefined) {
+      this.abandon(call)
+      call.succeed(result)
       return false
     }
-    call.isOut = false
-    call.lastWord = result.message
-    switch (result.reason) {
+    const { message, reason } = refusal
+    call.lastWord = message
+    switch (reason) {
       case "NoLeader":
       case "Stopped":
         this.park(call, now)
         return true
-      case "AnswerTooLarge":
-        call.isAlone = true
-        this.park(call, now)
-        return false
       case "Busy":
       case "Refused":
       case "Lost":
         this.park(call, now)
         return false
+      case "AnswerTooLarge":
+        if (call.isAlone) this.fail(call, "Invalid", message)
+        else {
+          call.isAlone = true
+          this.park(call, now)
+        }
+        return false
       case "TooLarge":
-        this.fail(call, "Invalid", result.message)
+        this.fail(call, "Invalid", message)
         return false
       case "Unknown":
-        if (call.isWrite) this.fail(call, "Unknown", result.message)
+        if (call.isWrite) this.fail(call, "Unknown", message)
         else this.park(call, now)
-        return false
-      default:
         return false
     }
   }
 
-  /** The connection is gone: reads go out again, the outcome of writes is not known. */
+  /** The connection that carried these calls is gone: reads go out again, the outcome of writes is not known. */
   lost(calls: ReadonlyArray<Call>, why: string, now: number): void {
     for (const call of calls) {
-      if (call.isDone) continue
-      call.isOut = false
+      if (call.state === "done") continue
       call.lastWord = why
       if (call.isWrite) {
         this.fail(
           call,
           "Unknown",
-          `the connection was lost with the write on its way (${why}): read before repeating it`
+          `the connection was lost with the write on its way (${why}): it may have been carried out, read before repeating it`
         )
       } else this.park(call, now)
     }
@@ -152,62 +161,127 @@ export class Calls {
 
   /** Fails what is past its deadline, and queues what is to be tried again. `out` are the calls in batches on their way. */
   sweep(now: number, out: Iterable<ReadonlyArray<Call>>): void {
+    this.turn = 0
     const waiting: Array<Call> = []
     for (const call of this.parked) {
-      if (call.isDone) continue
+      if (call.state === "done") continue
       if (call.deadline <= now) this.expire(call)
-      else if (call.retryAt <= now) this.queues[call.consistency].push(call)
-      else waiting.push(call)
+      else if (call.retryAt > now) waiting.push(call)
+      else {
+        call.state = "queued"
+        this.queues[call.lane].calls.push(call)
+      }
     }
     this.parked = waiting
-    for (const queue of [this.queues.linearizable, this.queues.stale]) {
-      for (const call of queue) if (!call.isDone && call.deadline <= now) this.expire(call)
-    }
+    for (const lane of lanes) this.sweepQueue(this.queues[lane], now)
     for (const calls of out) {
-      for (const call of calls) if (!call.isDone && call.deadline <= now) this.expire(call)
+      for (const call of calls) if (call.state !== "done" && call.deadline <= now) this.expire(call)
     }
     if (this.hasQueued) this.filled.raise()
   }
 
-  /** No endpoint could be reached: what has waited learns why, should its deadline come. */
-  unreachable(why: string): void {
-    for (const call of this.queues.linearizable) call.lastWord = why
-    for (const call of this.queues.stale) call.lastWord = why
+  /** Nobody takes from the queues while no member can be reached, so what is over is dropped here. */
+  private sweepQueue(queue: Queue, now: number): void {
+    let dead = queue.head
+    for (let position = queue.head; position < queue.calls.length; position++) {
+      const call = queue.calls[position]!
+      if (call.state !== "done" && call.deadline <= now) this.expire(call)
+      if (call.state === "done") dead++
+    }
+    if (dead * 2 < queue.calls.length) return
+    queue.calls = queue.calls.filter((call, position) => position >= queue.head && call.state !== "done")
+    queue.head = 0
   }
 
-  /** Everything that waits for a connection fails: no other endpoint would help. */
-  failQueued(error: ClientError): void {
-    for (const queue of [this.queues.linearizable, this.queues.stale]) {
-      for (const call of queue.splice(0)) this.fail(call, error.reason, error.message)
+  /** No connection to a member: what waits for one learns why, should its deadline come. */
+  unreachable(why: string): void {
+    for (const call of this.queued()) call.lastWord = why
+  }
+
+  /** Fails everything that waits for a connection: no other endpoint would help. */
+  failQueued({ message, reason }: ClientError): void {
+    // a snapshot: a caller may call again at once, on this stack
+    for (const call of [...this.queued()]) this.fail(call, reason, message)
+  }
+
+  /** Nothing is sent any more: what was not sent fails, and so does every further call. */
+  close(): void {
+    this.isClosed = true
+    for (const call of [...this.queued(), ...this.parked]) this.fail(call, "Unavailable", closed)
+  }
+
+  private *queued(): Iterable<Call> {
+    for (const lane of lanes) {
+      const { calls, head } = this.queues[lane]
+      for (let position = head; position < calls.length; position++) {
+        const call = calls[position]!
+        if (call.state !== "done") yield call
+      }
     }
   }
 
+  private refusal(timeoutMillis: number): Effect.Effect<never, ClientError> | undefined {
+    if (this.isClosed) return Effect.fail(new ClientError({ reason: "Unavailable", message: closed }))
+    if (this.count >= Limits.callsMax) return Effect.fail(new ClientError({ reason: "Busy", message: busy }))
+    return isTimeout(timeoutMillis) ? undefined : Effect.fail(invalidTimeout(timeoutMillis))
+  }
+
   private park(call: Call, now: number): void {
-    call.retryAt = now + Limits.retryMillis
+    call.state = "parked"
+    call.retryAt = now + Math.min(Limits.retryMinMillis * 2 ** call.refusals, Limits.retryMaxMillis)
+    call.refusals++
     this.parked.push(call)
   }
 
   private expire(call: Call): void {
-    const last = call.lastWord === "" ? "" : ` (last heard: ${call.lastWord})`
-    if (call.isOut && call.isWrite) {
-      this.fail(call, "Unknown", `no answer in time, with the write on its way${last}: read before repeating it`)
-    } else this.fail(call, "Unavailable", `no answer in time${last}; nothing was written`)
-  }
-
-  private succeed(call: Call, result: Operation.Result): void {
-    this.finish(call)
-    call.resume(Effect.succeed(result))
+    const heard = call.lastWord === "" ? "" : ` (last heard: ${call.lastWord})`
+    const late = `no answer within ${call.timeoutMillis} ms${heard}`
+    if (!call.isWrite) this.fail(call, "Unavailable", `${late}: try again, or look at the cluster`)
+    else if (call.state !== "out") {
+      this.fail(call, "Unavailable", `${late}; nothing was written: try again, or look at the cluster`)
+    } else this.fail(call, "Unknown", `${late}; the write may have been carried out: read before repeating it`)
   }
 
   private fail(call: Call, reason: ClientError["reason"], message: string): void {
-    if (call.isDone) return
-    this.finish(call)
-    call.resume(Effect.fail(new ClientError({ reason, message })))
+    this.settle(call, Exit.fail(new ClientError({ reason, message })))
   }
 
-  private finish(call: Call): void {
-    if (call.isDone) return
-    call.isDone = true
+  private settle(call: Call, exit: Exit.Exit<never, ClientError>): void {
+    if (call.state === "done") return
+    this.abandon(call)
+    call.fail(exit)
+  }
+
+  /** Nobody waits for it any more: what was not sent yet need not be. */
+  private abandon(call: Call): void {
+    if (call.state === "done") return
+    call.state = "done"
     this.count--
   }
 }
+
+/** What is not the answer yet, and may have to be asked for again. */
+const refusalOf = (result: Operation.Result): Operation.Failed | undefined => {
+  if (result._tag === "Failed") return result
+  return result._tag === "Invalid" && result.reason === "AnswerTooLarge"
+    ? { _tag: "Failed", reason: "AnswerTooLarge", message: result.message }
+    : undefined
+}
+
+const closed = "the client is closed; nothing was written"
+const busy = `${Limits.callsMax} calls wait for an answer; nothing was sent, try again later`
+
+const tooLarge = Exit.fail(
+  new ClientError({
+    reason: "Invalid",
+    message: `key and value together are larger than the ${operationBytesMax} bytes that one call may have`
+  })
+)
+
+export const isTimeout = (millis: number): boolean => millis > 0 && millis <= WireLimits.timeoutMillisMax
+
+export const invalidTimeout = (millis: number): ClientError =>
+  new ClientError({
+    reason: "Invalid",
+    message: `${millis} is no timeout: it must be above 0, and at most ${WireLimits.timeoutMillisMax} ms`
+  })

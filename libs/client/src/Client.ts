@@ -1,14 +1,20 @@
-/** The Effect client of a dkv cluster: hot operations coalesced into batches, several endpoints with failover, a deadline for every call. */
-import type { Admin, Operation } from "@dkv/protocol"
-import type { Loopback } from "@dkv/protocol"
-import { Context, Effect, Layer, Option } from "effect"
+/**
+ * The Effect client of a dkv cluster: hot operations coalesced into batches, several endpoints with failover, a deadline for every call.
+ *
+ * A read is repeated until its deadline. A write is repeated only when it certainly was not carried out; when that cannot be known, the caller is told `Unknown`.
+ */
+import type { Admin, Loopback, Operation } from "@dkv/protocol"
+import { Bytes as WireBytes } from "@dkv/protocol"
+import { Context, Effect, Exit, Layer, Option } from "effect"
+import type { Lane, Read } from "./Call.ts"
+import { invalidTimeout, isTimeout } from "./Calls.ts"
 import { ClientError } from "./ClientError.ts"
 import { Connector } from "./Connector.ts"
 import * as Dispatcher from "./Dispatcher.ts"
 import * as Limits from "./Limits.ts"
 import * as RareCalls from "./RareCalls.ts"
 
-/** Text is taken as UTF-8. */
+/** Text is taken as UTF-8. Bytes are read when the call is sent: do not change them before it is answered. */
 export type Bytes = Uint8Array | string
 
 export interface CallOptions {
@@ -28,7 +34,7 @@ export interface RangeOptions extends ReadOptions {
   readonly from?: Bytes
   /** End, exclusive; default: behind the last. */
   readonly to?: Bytes
-  /** Default 0: as many as one answer may hold. */
+  /** At most this many; default 0: as many as one answer may hold. */
   readonly limit?: number
   readonly reverse?: boolean
 }
@@ -54,8 +60,11 @@ export interface ChangeOptions extends CallOptions {
   readonly force?: boolean
 }
 
+/** Keys and values in answers are views of what the network brought: copy what is kept for long. */
 export class Client extends Context.Service<Client, {
+  /** Creates or overwrites. */
   readonly put: (key: Bytes, value: Bytes, options?: CallOptions) => Effect.Effect<Operation.PutResult, ClientError>
+  /** None when there is no such key. */
   readonly get: (
     key: Bytes,
     options?: ReadOptions
@@ -79,7 +88,7 @@ export class Client extends Context.Service<Client, {
     expected: number,
     options?: CallOptions
   ) => Effect.Effect<Compared, ClientError>
-  /** Of the endpoint in use. */
+  /** Of the first member that answers, beginning with the endpoint in use. */
   readonly status: Effect.Effect<Admin.StatusView, ClientError>
   readonly members: (
     options?: CallOptions & { readonly stale?: boolean }
@@ -103,84 +112,57 @@ export interface Options {
 }
 
 const make = Effect.fnUntraced(function*({ endpoints, timeoutMillis = Limits.callTimeoutMillis }: Options) {
-  if (endpoints.length === 0) return yield* new ClientError({ reason: "Invalid", message: "no endpoint was given" })
+  if (endpoints.length === 0) return yield* invalid("no endpoint was given")
+  if (!isTimeout(timeoutMillis)) return yield* invalidTimeout(timeoutMillis)
   const connector = yield* Connector
+  // opens nothing yet, but fails for an endpoint that makes no sense
+  for (const endpoint of endpoints) yield* connector.connect(endpoint)
   const { calls, endpoint, nowUnsafe } = yield* Dispatcher.make(endpoints)
 
-  const call = <A>(
-    operation: Operation.Operation,
-    options: ReadOptions | undefined,
-    read: (result: Operation.Result) => Effect.Effect<A, ClientError>
-  ): Effect.Effect<A, ClientError> =>
-    Effect.flatMap(
-      calls.make(
-        operation,
-        options?.consistency ?? "linearizable",
-        () => nowUnsafe() + (options?.timeoutMillis ?? timeoutMillis)
-      ),
-      read
-    )
-  const compared = (result: Operation.Result): Effect.Effect<Compared, ClientError> =>
-    result._tag === "Compared" ? Effect.succeed(result) : unexpected(result)
-  const rare = <A>(
-    isChange: boolean,
-    options: CallOptions | undefined,
-    use: (timeoutMillis: number) => Parameters<typeof RareCalls.call<A>>[4]
-  ): Effect.Effect<A, ClientError> => {
-    const wait = options?.timeoutMillis ?? timeoutMillis
-    return Effect.provideService(
-      RareCalls.call(endpoints, endpoint(), isChange, wait + RareCalls.graceMillis, use(wait)),
-      Connector,
-      connector
-    )
-  }
+  const write = <A>(operation: Operation.Write, options: CallOptions | undefined, read: Read<A>) =>
+    calls.make(operation, "write", options?.timeoutMillis ?? timeoutMillis, read)
+  const ask = <A>(operation: Operation.Range, options: ReadOptions | undefined, read: Read<A>) =>
+    calls.make(operation, laneOf(options), options?.timeoutMillis ?? timeoutMillis, read)
+  const rare = <A>(isChange: boolean, options: CallOptions | undefined, use: RareCalls.Use<A>) =>
+    Effect.suspend(() => {
+      const first = endpoint()
+      const order = [first, ...endpoints.filter((each) => each !== first)]
+      return RareCalls.call(order, { isChange, timeoutMillis: options?.timeoutMillis ?? timeoutMillis, use }, nowUnsafe)
+    }).pipe(Effect.provideService(Connector, connector))
 
   return Client.of({
-    put: (key, value, options) =>
-      call(
-        { _tag: "Put", key: bytesOf(key), value: bytesOf(value) },
-        options,
-        (result) => result._tag === "Put" ? Effect.succeed(result) : unexpected(result)
-      ),
+    put: (key, value, options) => write({ _tag: "Put", key: bytesOf(key), value: bytesOf(value) }, options, readPut),
     get: (key, options) =>
-      call(
-        { _tag: "Range", key: bytesOf(key), end: empty, limit: 1, reverse: false },
-        options,
-        (result) => result._tag === "Range" ? Effect.succeed(Option.fromNullishOr(result.kvs[0])) : unexpected(result)
-      ),
-    delete: (key, options) =>
-      call(
-        { _tag: "Delete", key: bytesOf(key), end: empty },
-        options,
-        (result) => result._tag === "Delete" ? Effect.succeed(result) : unexpected(result)
-      ),
+      ask({ _tag: "Range", key: bytesOf(key), end: WireBytes.empty, limit: 1, reverse: false }, options, readFirst),
+    delete: (key, options) => write({ _tag: "Delete", key: bytesOf(key), end: WireBytes.empty }, options, readDelete),
     deleteRange: (range) =>
-      Effect.flatMap(
-        boundsOf(range),
-        (bounds) =>
-          call({ _tag: "Delete", ...bounds }, range, (result) =>
-            result._tag === "Delete" ? Effect.succeed(result) : unexpected(result))
-      ),
-    range: (options) =>
-      Effect.flatMap(boundsOf(options), (bounds) =>
-        call(
-          { _tag: "Range", ...bounds, limit: options.limit ?? 0, reverse: options.reverse ?? false },
-          options,
-          (result) => result._tag === "Range" ? Effect.succeed(result) : unexpected(result)
-        )),
+      Effect.flatMap(boundsOf(range), (bounds) => write({ _tag: "Delete", ...bounds }, range, readDelete)),
+    range: (range) => {
+      const { limit = 0, reverse = false } = range
+      return isCount(limit, 0xffff_ffff)
+        ? Effect.flatMap(
+          boundsOf(range),
+          (bounds) => ask({ _tag: "Range", ...bounds, limit, reverse }, range, readRange)
+        )
+        : invalid(`${limit} is no limit: it must be an integer from 0 to ${0xffff_ffff}`)
+    },
     compareAndSwap: (key, expected, value, options) =>
-      call({ _tag: "CompareAndSwap", key: bytesOf(key), value: bytesOf(value), expected }, options, compared),
+      isCount(expected, Number.MAX_SAFE_INTEGER)
+        ? write({ _tag: "CompareAndSwap", key: bytesOf(key), value: bytesOf(value), expected }, options, readCompared)
+        : invalidRevision(expected),
     compareAndDelete: (key, expected, options) =>
-      call({ _tag: "CompareAndDelete", key: bytesOf(key), expected }, options, compared),
-    status: Effect.suspend(() => rare(false, undefined, () => (client) => client.Status())),
+      isCount(expected, Number.MAX_SAFE_INTEGER)
+        ? write({ _tag: "CompareAndDelete", key: bytesOf(key), expected }, options, readCompared)
+        : invalidRevision(expected),
+    status: rare(false, undefined, (client) => client.Status()),
     members: (options) =>
       rare(
         false,
         options,
-        (timeoutMillis) => (client) => client.MemberList({ stale: options?.stale ?? false, timeoutMillis })
+        (client, timeoutMillis) => client.MemberList({ stale: options?.stale ?? false, timeoutMillis })
       ),
     joinMember: (options) =>
-      rare(true, options, (timeoutMillis) => (client) =>
+      rare(true, options, (client, timeoutMillis) =>
         client.MemberJoin({
           name: options.name,
           id: Option.fromNullishOr(options.id),
@@ -193,20 +175,20 @@ const make = Effect.fnUntraced(function*({ endpoints, timeoutMillis = Limits.cal
       rare(
         true,
         options,
-        (timeoutMillis) => (client) => client.MemberLeave({ member, force: options?.force ?? false, timeoutMillis })
+        (client, timeoutMillis) => client.MemberLeave({ member, force: options?.force ?? false, timeoutMillis })
       ),
     promoteMember: (member, options) =>
       rare(
         true,
         options,
-        (timeoutMillis) => (client) => client.MemberPromote({ member, force: options?.force ?? false, timeoutMillis })
+        (client, timeoutMillis) => client.MemberPromote({ member, force: options?.force ?? false, timeoutMillis })
       ),
     transferLeader: (to, options) =>
-      rare(true, options, (timeoutMillis) => (client) => client.LeaderTransfer({ to, timeoutMillis }))
+      rare(true, options, (client, timeoutMillis) => client.LeaderTransfer({ to, timeoutMillis }))
   })
 })
 
-/** A client over TCP. Connects when the first call is made. */
+/** A client over TCP. Connects when the first call is made. Fails with `Invalid` for endpoints that make no sense. */
 export const layer = (options: Options): Layer.Layer<Client, ClientError> =>
   Layer.effect(Client, make(options)).pipe(Layer.provide(Connector.layerTcp))
 
@@ -214,46 +196,61 @@ export const layer = (options: Options): Layer.Layer<Client, ClientError> =>
 export const layerLoopback = (options: Options): Layer.Layer<Client, ClientError, Loopback.Loopback> =>
   Layer.effect(Client, make(options)).pipe(Layer.provide(Connector.layerLoopback))
 
-const empty = new Uint8Array(0)
+const invalid = (message: string): Effect.Effect<never, ClientError> =>
+  Effect.fail(new ClientError({ reason: "Invalid", message }))
+
+const invalidRevision = (revision: number): Effect.Effect<never, ClientError> =>
+  invalid(`${revision} is no revision: it must be an integer from 0`)
+
+const isCount = (value: number, max: number): boolean => Number.isInteger(value) && value >= 0 && value <= max
+
+const laneOf = (options: ReadOptions | undefined): Lane => options?.consistency ?? "linearizable"
+
 const encoder = new TextEncoder()
 const bytesOf = (value: Bytes): Uint8Array => typeof value === "string" ? encoder.encode(value) : value
 
-/** The largest key that a server takes is smaller than this. */
-const beyond = new Uint8Array(Limits.keyBytesMax + 1).fill(0xff)
+/** As an end: no upper bound. As a key: the smallest there can be. */
+const zero = new Uint8Array(1)
 
 const boundsOf = (
-  range: Pick<RangeOptions, "prefix" | "from" | "to">
+  { from, prefix, to }: Pick<RangeOptions, "prefix" | "from" | "to">
 ): Effect.Effect<{ readonly key: Uint8Array; readonly end: Uint8Array }, ClientError> => {
-  if (range.prefix !== undefined && (range.from !== undefined || range.to !== undefined)) {
-    return Effect.fail(new ClientError({ reason: "Invalid", message: "give a prefix, or from and to, not both" }))
+  if (prefix !== undefined) {
+    if (from !== undefined || to !== undefined) return invalid("give a prefix, or from and to, not both")
+    const bytes = bytesOf(prefix)
+    const end = WireBytes.prefixEnd(bytes)
+    return Effect.succeed({ key: bytes.length === 0 ? zero : bytes, end: end.length === 0 ? zero : end })
   }
-  if (range.prefix !== undefined) {
-    const prefix = bytesOf(range.prefix)
-    return Effect.succeed(prefix.length === 0 ? everything : { key: prefix, end: endOfPrefix(prefix) })
-  }
-  const key = range.from === undefined ? everything.key : bytesOf(range.from)
-  const end = range.to === undefined ? everything.end : bytesOf(range.to)
-  return end.length === 0
-    ? Effect.fail(new ClientError({ reason: "Invalid", message: "the end of a range cannot be empty" }))
+  const key = from === undefined ? zero : bytesOf(from)
+  const end = to === undefined ? zero : bytesOf(to)
+  const isBelowAll = end.length === 0 || (to !== undefined && end.length === 1 && end[0] === 0)
+  return isBelowAll
+    ? invalid("no key comes before the end of this range: leave \"to\" out for all keys from \"from\" on")
     : Effect.succeed({ key, end })
 }
 
-/** The smallest key is one zero byte. */
-const everything = { key: new Uint8Array([0]), end: beyond }
+const readPut: Read<Operation.PutResult> = (result) => result._tag === "Put" ? Exit.succeed(result) : unexpected(result)
 
-/** The first key behind all that begin with `prefix`. */
-const endOfPrefix = (prefix: Uint8Array): Uint8Array => {
-  let length = prefix.length
-  while (length > 0 && prefix[length - 1] === 0xff) length--
-  if (length === 0) return beyond
-  const end = prefix.slice(0, length)
-  end[length - 1]!++
-  return end
+const readFirst: Read<Option.Option<Operation.KeyValue>> = (result) => {
+  if (result._tag !== "Range") return unexpected(result)
+  const first = result.kvs[0]
+  return first === undefined ? notFound : Exit.succeed(Option.some(first))
 }
 
-const unexpected = (result: Operation.Result): Effect.Effect<never, ClientError> =>
-  Effect.fail(
+const readDelete: Read<Operation.DeleteResult> = (result) =>
+  result._tag === "Delete" ? Exit.succeed(result) : unexpected(result)
+
+const readRange: Read<Operation.RangeResult> = (result) =>
+  result._tag === "Range" ? Exit.succeed(result) : unexpected(result)
+
+const readCompared: Read<Operation.ComparedResult> = (result) =>
+  result._tag === "Compared" ? Exit.succeed(result) : unexpected(result)
+
+const notFound = Exit.succeed(Option.none())
+
+const unexpected = (result: Operation.Result): Exit.Exit<never, ClientError> =>
+  Exit.fail(
     result._tag === "Invalid" || result._tag === "Failed"
       ? new ClientError({ reason: "Invalid", message: result.message, detail: result.reason })
-      : new ClientError({ reason: "Incompatible", message: `the server answered with ${result._tag}` })
+      : new ClientError({ reason: "Incompatible", message: `the member answered with ${result._tag}` })
   )

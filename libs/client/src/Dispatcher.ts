@@ -1,12 +1,14 @@
 /**
- * Keeps one connection for hot operations to one of the endpoints, as long as there are calls, and goes on to the next endpoint when it fails or asks to. Stays where
- * it works.
+ * Keeps one connection for hot operations to one of the endpoints, as long as there are calls, and goes on to the next endpoint when it fails, asks to, or does not
+ * answer. Stays where it works. A connection that was left is kept until it has answered what it owes.
  */
-import { Clock, Effect, Random } from "effect"
+import { Signal } from "@dkv/protocol"
+import { Clock, Deferred, Effect, Random } from "effect"
 import type { Scope } from "effect"
 import { BatchSession } from "./BatchSession.ts"
+import type { Call } from "./Call.ts"
 import { Calls } from "./Calls.ts"
-import type { ClientError } from "./ClientError.ts"
+import { ClientError } from "./ClientError.ts"
 import { Connector } from "./Connector.ts"
 import * as Limits from "./Limits.ts"
 
@@ -22,63 +24,82 @@ export const make = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Dispatcher, never, Connector | Scope.Scope> {
   const connector = yield* Connector
   const clock = yield* Clock.Clock
+  const scope = yield* Effect.scope
   const nowUnsafe = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
-  const calls = new Calls()
+  const calls = new Calls(nowUnsafe)
+  const sessions = new Set<BatchSession>()
+  const queued = new Signal()
+  const ended = new Signal()
   let position = 0
-  let backoffMillis = 0
-  let session: BatchSession | undefined
+  /** Connections in a row that were of no use, and those of them that the member refused for good. */
+  let failures = 0
+  let refusals = 0
 
-  const attempt = Effect.suspend(() => {
-    const current = session = new BatchSession(calls, nowUnsafe)
-    const endpoint = endpoints[position]!
-    return Effect.flatMap(connector.connect(endpoint), current.run).pipe(
-      Effect.raceFirst(silence(current)),
+  const end = (session: BatchSession, endpoint: string, error: ClientError | undefined): void => {
+    const why = `${endpoint}: ${error?.message ?? "the member sent its clients away"}`
+    sessions.delete(session)
+    for (const batch of session.callsOut()) calls.lost(batch, why, nowUnsafe())
+    refusals = error?.reason === "Incompatible" ? refusals + 1 : 0
+    if (error !== undefined && refusals >= endpoints.length) {
+      calls.failQueued(new ClientError({ reason: error.reason, message: why }))
+    } else calls.unreachable(why)
+    session.leave()
+    ended.raise()
+  }
+
+  const serve = (session: BatchSession, endpoint: string): Effect.Effect<void> =>
+    Effect.flatMap(connector.connect(endpoint), session.run).pipe(
       Effect.scoped,
-      Effect.matchEffect({
-        onFailure: (error: ClientError) => ended(current, endpoint, error.message, error),
-        onSuccess: () => ended(current, endpoint, "the member sent its clients away", undefined)
+      Effect.match({
+        onFailure: (error) => end(session, endpoint, error),
+        onSuccess: () => end(session, endpoint, undefined)
       })
     )
-  })
 
-  const ended = Effect.fnUntraced(function*(
-    current: BatchSession,
-    endpoint: string,
-    why: string,
-    error: ClientError | undefined
-  ) {
-    session = undefined
-    for (const batch of current.out.values()) calls.lost(batch, `${endpoint}: ${why}`, nowUnsafe())
-    if (error?.reason === "Invalid" || error?.reason === "Incompatible") calls.failQueued(error)
-    else calls.unreachable(`${endpoint}: ${why}`)
+  const until = (condition: () => boolean, signal: Signal): Effect.Effect<void> =>
+    Effect.suspend(() => condition() ? Effect.void : Effect.andThen(signal.wait, until(condition, signal)))
+
+  const next = Effect.gen(function*() {
+    calls.filled = queued
+    yield* until(() => calls.hasQueued, queued)
+    yield* until(() => sessions.size < Limits.connectionsMax, ended)
+    const session = new BatchSession(calls, nowUnsafe)
+    sessions.add(session)
+    yield* Effect.forkIn(serve(session, endpoints[position]!), scope)
+    yield* Deferred.await(session.left)
     position = (position + 1) % endpoints.length
-    backoffMillis = current.hasAnswered
-      ? Limits.backoffMinMillis
-      : Math.min(Math.max(backoffMillis * (position === 0 ? 2 : 1), Limits.backoffMinMillis), Limits.backoffMaxMillis)
-    yield* Effect.sleep(Math.ceil(backoffMillis * (0.5 + 0.5 * (yield* Random.next))))
+    failures = session.hasAnswered ? 0 : failures + 1
+    const rounds = Math.floor(failures / endpoints.length)
+    const waitMillis = Math.min(Limits.backoffMinMillis * 2 ** rounds, Limits.backoffMaxMillis)
+    yield* Effect.sleep(Math.ceil(waitMillis * (0.5 + 0.5 * (yield* Random.next))))
   })
 
-  /** A frozen member keeps its connections open and answers nothing. */
-  const silence = (current: BatchSession): Effect.Effect<void, ClientError> =>
-    Effect.suspend(() => {
-      const left = current.heardAt + Limits.silenceMillis - nowUnsafe()
-      if (current.out.size > 0 && left <= 0) return Effect.void
-      return Effect.andThen(Effect.sleep(Math.ceil(Math.max(left, Limits.sweepMillis))), silence(current))
-    })
-
-  const untilCalls: Effect.Effect<void> = Effect.suspend(() =>
-    calls.hasQueued ? Effect.void : Effect.andThen(calls.filled.wait, untilCalls)
-  )
-  yield* Effect.forkScoped(Effect.forever(Effect.andThen(untilCalls, attempt)))
-
+  const callsOut = function*(): Iterable<ReadonlyArray<Call>> {
+    for (const session of sessions) yield* session.callsOut()
+  }
+  const isWaiting = () => {
+    for (const session of sessions) if (session.isWaiting) return true
+    return false
+  }
   const sweep = Effect.suspend(() =>
-    calls.size === 0
+    calls.size === 0 && !isWaiting()
       ? calls.started.wait
-      : Effect.andThen(
-        Effect.sleep(Limits.sweepMillis),
-        Effect.sync(() => calls.sweep(nowUnsafe(), session?.out.values() ?? []))
-      )
+      : Effect.map(Effect.sleep(Limits.sweepMillis), () => {
+        const now = nowUnsafe()
+        const mayLeave = endpoints.length > 1 && sessions.size < Limits.connectionsMax
+        for (const session of sessions) session.check(now, mayLeave)
+        calls.sweep(now, callsOut())
+      })
   )
+
+  // runs after the fibers below and their connections have ended
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      for (const batch of callsOut()) calls.lost(batch, "the client was closed", nowUnsafe())
+      calls.close()
+    })
+  )
+  yield* Effect.forkScoped(Effect.forever(next))
   yield* Effect.forkScoped(Effect.forever(sweep))
 
   return { calls, nowUnsafe, endpoint: () => endpoints[position]! }

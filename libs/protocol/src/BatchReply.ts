@@ -52,7 +52,13 @@ const answerTooLarge: Failed = {
   message: "the answers of this batch are too large together: ask for this one in a smaller batch"
 }
 
-/** The whole frame, its length included. Results that would take it beyond `bytesTarget` are replaced by `AnswerTooLarge`. */
+/** Results up to this size are never replaced: they carry no keys. */
+const smallBytesMax = 14
+
+/**
+ * The whole frame, its length included. Results that carry keys and would take it beyond `bytesTarget` are replaced by `AnswerTooLarge`. That of a write that changed
+ * something carries none, so such a write never looks as if it could be repeated.
+ */
 export const encode = (
   id: number,
   results: ReadonlyArray<Result>,
@@ -66,7 +72,7 @@ export const encode = (
   for (let i = 0; i < results.length; i++) {
     let result = results[i]!
     let size = resultBytes(result)
-    if (size > 0 && length + size > bytesTarget) {
+    if (size > smallBytesMax && length + size > bytesTarget) {
       cut ??= results.slice()
       cut[i] = result = answerTooLarge
       size = 0

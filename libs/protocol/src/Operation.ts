@@ -60,7 +60,7 @@ export type InvalidReason = (typeof invalidReasons)[number]
 /**
  * Kinds of `Failed`; the position is the number on the wire, so only append. The first seven are raft's and mean the same here:
  * after `NoLeader`, `Busy`, `Refused`, `Lost` and `Stopped` a write certainly does not take effect and may be repeated; after `TooLarge` it must be made
- * smaller; after `Unknown` it may or may not take effect. `AnswerTooLarge`: ask again in a smaller batch.
+ * smaller; after `Unknown` it may or may not take effect. `AnswerTooLarge`: nothing was changed; ask again in a smaller batch.
  */
 export const failureReasons = [
   "NoLeader",
