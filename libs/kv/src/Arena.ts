@@ -17,10 +17,18 @@ export class Arena {
     this.offset = 0
   }
 
+  hasRoom(size: number): boolean {
+    return this.offset + size <= this.bytes.length
+  }
+
   /** Takes the next `size` bytes, which were reserved, as an array. */
   take(size: number): Uint8Array {
-    const taken = new Uint8Array(this.bytes.buffer, this.offset, size)
     this.offset += size
-    return taken
+    return this.view(this.offset - size, this.offset)
+  }
+
+  /** What was written to `[start, end)` of the present block. */
+  view(start: number, end: number): Uint8Array {
+    return new Uint8Array(this.bytes.buffer, start, end - start)
   }
 }

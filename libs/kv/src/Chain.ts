@@ -6,20 +6,20 @@
  * the two trees that were the first of the row when it was added. The current row of a key keeps the roots of all its trees, so that a
  * new change needs no look at older ones. Ranks are kept with the roots: the oldest trees can be cut off by a compaction without a trace.
  */
-export interface Root {
+import type { Place } from "./Layout.ts"
+
+export interface Root extends Place {
   readonly rank: number
-  readonly main: number
-  readonly sub: number
   /** Root of the tree behind this one. */
   readonly next: Root | undefined
 }
 
-/** Adds a change at revision (`main`, `sub`). */
-export const push = (newest: Root | undefined, main: number, sub: number): Root => {
+/** Adds a change. */
+export const push = (newest: Root | undefined, { main, position, sub }: Place): Root => {
   const second = newest === undefined ? undefined : newest.next
   return second !== undefined && newest!.rank === second.rank
-    ? { rank: second.rank + 1, main, sub, next: second.next }
-    : { rank: 1, main, sub, next: newest }
+    ? { rank: second.rank + 1, main, sub, position, next: second.next }
+    : { rank: 1, main, sub, position, next: newest }
 }
 
 /** Number of trees behind the first. */

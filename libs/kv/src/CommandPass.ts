@@ -9,6 +9,7 @@ import { toText } from "./Bytes.ts"
 import * as Command from "./Command.ts"
 import * as CurrentRow from "./CurrentRow.ts"
 import * as HistoryRecord from "./HistoryRecord.ts"
+import { HistoryRows } from "./HistoryRow.ts"
 import * as Layout from "./Layout.ts"
 import * as Limits from "./Limits.ts"
 import * as Outcome from "./Outcome.ts"
@@ -30,6 +31,7 @@ export class CommandPass {
   /** Revision of the store after the commands so far. */
   revision: number
 
+  private readonly history: HistoryRows
   private readonly commands: ReadonlyArray<Entry.Entry>
   private readonly arena: Arena
   private readonly number: number
@@ -44,6 +46,7 @@ export class CommandPass {
     this.number = number
     this.revision = revision
     this.arena = arena
+    this.history = new HistoryRows(arena, this.writes)
     this.results = new Array(commands.length)
     this.targets = new Array(commands.length)
   }
@@ -128,6 +131,7 @@ export class CommandPass {
 
   /** Appends the current rows of all keys that changed, and returns those. */
   finish(): ReadonlyArray<Cached> {
+    this.history.finish()
     const changed = this.touched.filter(({ draft, row }) => draft.main !== row.main || draft.sub !== row.sub)
     for (const { draft, key } of changed) {
       this.writes.push(CurrentRow.encode(this.arena, Layout.prefix.current, key, draft))
@@ -144,7 +148,7 @@ export class CommandPass {
         return undefined
       case Command.tag.delete: {
         const keys = CurrentRow.exists(row) ? 1 : 0
-        if (keys === 1) this.remove(cached, ++this.revision, 0)
+        if (keys === 1) this.remove(cached, ++this.revision, 0, false)
         this.results[this.position] = Outcome.deleted(this.revision, keys)
         return undefined
       }
@@ -152,7 +156,7 @@ export class CommandPass {
         const present = CurrentRow.exists(row)
         if ((present ? row.main : 0) === Command.expected(data)) {
           if (data[0] === Command.tag.compareAndSwap) this.put(data, cached)
-          else if (present) this.remove(cached, ++this.revision, 0)
+          else if (present) this.remove(cached, ++this.revision, 0, false)
           this.results[this.position] = Outcome.done(this.revision)
           return undefined
         }
@@ -167,16 +171,19 @@ export class CommandPass {
 
   private put(data: Uint8Array, cached: Cached): void {
     const before = cached.draft
-    const row = CurrentRow.put(before, ++this.revision, 0, toText(data, Command.keyEnd(data), data.length))
-    this.writes.push(
-      HistoryRecord.encodePut(this.arena, row, before, data, Command.keyLengthOffset(data[0]!), data.length)
-    )
+    const start = Command.keyLengthOffset(data[0]!)
+    const main = ++this.revision
+    const position = this.history.place(main, 0, false, HistoryRecord.overheadBytesMax + data.length - start)
+    const value = toText(data, Command.keyEnd(data), data.length)
+    const row = CurrentRow.put(before, { main, sub: 0, position }, value)
+    HistoryRecord.putPut(this.arena, row, before, data, start, data.length)
     cached.draft = row
   }
 
-  private remove(cached: Cached, main: number, sub: number): void {
-    const row = CurrentRow.remove(cached.draft, main, sub)
-    this.writes.push(HistoryRecord.encodeDelete(this.arena, row, cached.draft, cached.key))
+  private remove(cached: Cached, main: number, sub: number, ofMany: boolean): void {
+    const position = this.history.place(main, sub, ofMany, HistoryRecord.overheadBytesMax + cached.key.length)
+    const row = CurrentRow.remove(cached.draft, { main, sub, position })
+    HistoryRecord.putDelete(this.arena, row, cached.draft, cached.key)
     cached.draft = row
   }
 
@@ -200,7 +207,7 @@ export class CommandPass {
     if (live.length > 0) {
       live.sort((a, b) => a.key < b.key ? -1 : 1)
       this.revision++
-      for (let sub = 0; sub < live.length; sub++) this.remove(live[sub]!, this.revision, sub)
+      for (let sub = 0; sub < live.length; sub++) this.remove(live[sub]!, this.revision, sub, live.length > 1)
     }
     this.results[this.position] = Outcome.deleted(this.revision, live.length)
     return undefined

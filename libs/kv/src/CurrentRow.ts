@@ -2,13 +2,14 @@
  * The newest change of a key: what reads and comparisons look at. A deleted key keeps its row, as a tombstone, until a compaction passes it; the
  * chain in it goes on if the key is put again.
  *
- * Layout of the row's value: flags u8, mod revision (main u64, sub u32), create revision u64, version u64, lease u64 if flagged, rank u8 and number of
- * further trees u8, per further tree its rank u8 and root (main u64, sub u32), then the value; or, if flagged, only the value's length u32, and the
- * value is in the history row of the mod revision. A tombstone has zeros for create revision and version, and no value.
+ * Layout of the row's value: flags u8, mod revision (main u64, sub u32, position u8), create revision u64, version u64, lease u64 if flagged, rank
+ * u8 and number of further trees u8, per further tree its rank u8 and root (main u64, sub u32, position u8), then the value; or, if flagged, only the
+ * value's length u32, and the value is in the change. A tombstone has zeros for create revision and version, and no value.
  */
 import type { Arena } from "./Arena.ts"
 import { getUint32, getUint64, putText, putUint32, putUint64, toText } from "./Bytes.ts"
 import * as Chain from "./Chain.ts"
+import * as Layout from "./Layout.ts"
 import * as Limits from "./Limits.ts"
 
 export interface CurrentRow {
@@ -40,26 +41,26 @@ export const absent: CurrentRow = {
 
 export const exists = (row: CurrentRow): boolean => row.version !== 0
 
-/** The row after a put of `value` at revision (`main`, `sub`). */
-export const put = (row: CurrentRow, main: number, sub: number, value: string): CurrentRow => ({
-  main,
-  sub,
-  create: row.version === 0 ? main : row.create,
+/** The row after a put of `value`. */
+export const put = (row: CurrentRow, place: Layout.Place, value: string): CurrentRow => ({
+  main: place.main,
+  sub: place.sub,
+  create: row.version === 0 ? place.main : row.create,
   version: row.version + 1,
   lease: 0,
-  chain: Chain.push(row.chain, main, sub),
+  chain: Chain.push(row.chain, place),
   valueBytes: value.length,
   value
 })
 
-/** The tombstone after a delete at revision (`main`, `sub`). */
-export const remove = (row: CurrentRow, main: number, sub: number): CurrentRow => ({
-  main,
-  sub,
+/** The tombstone after a delete. */
+export const remove = (row: CurrentRow, place: Layout.Place): CurrentRow => ({
+  main: place.main,
+  sub: place.sub,
   create: 0,
   version: 0,
   lease: 0,
-  chain: Chain.push(row.chain, main, sub),
+  chain: Chain.push(row.chain, place),
   valueBytes: 0,
   value: ""
 })
@@ -80,8 +81,8 @@ const flagTombstone = 1
 const flagLease = 2
 const flagElsewhere = 4
 const flagsKnown = flagTombstone | flagLease | flagElsewhere
-const headBytes = 31
-const rootBytes = 13
+const headBytes = 32
+const rootBytes = 1 + Layout.placeBytes
 
 /** Encodes a row that has its value in memory, and its key behind the prefix `first`. */
 export const encode = (
@@ -101,11 +102,10 @@ export const encode = (
   let offset = arena.offset
   bytes[offset] = (row.version === 0 ? flagTombstone : 0) | (row.lease === 0 ? 0 : flagLease) |
     (elsewhere ? flagElsewhere : 0)
-  putUint64(bytes, offset + 1, row.main)
-  putUint32(bytes, offset + 9, row.sub)
-  putUint64(bytes, offset + 13, row.create)
-  putUint64(bytes, offset + 21, row.version)
-  offset += 29
+  Layout.putPlace(bytes, offset + 1, row.chain!)
+  putUint64(bytes, offset + 14, row.create)
+  putUint64(bytes, offset + 22, row.version)
+  offset += 30
   if (row.lease !== 0) {
     putUint64(bytes, offset, row.lease)
     offset += 8
@@ -114,8 +114,7 @@ export const encode = (
   bytes[offset++] = roots
   for (let root = row.chain!.next; root !== undefined; root = root.next) {
     bytes[offset] = root.rank
-    putUint64(bytes, offset + 1, root.main)
-    putUint32(bytes, offset + 9, root.sub)
+    Layout.putPlace(bytes, offset + 1, root)
     offset += rootBytes
   }
   if (elsewhere) putUint32(bytes, offset, row.valueBytes)
@@ -127,12 +126,11 @@ export const encode = (
 export const decode = (bytes: Uint8Array): CurrentRow | undefined => {
   const flags = bytes[0]
   if (flags === undefined || (flags & ~flagsKnown) !== 0) return undefined
-  let offset = 29
+  let offset = 30
   const lease = (flags & flagLease) === 0 ? 0 : getUint64(bytes, offset)
   if (lease !== 0) offset += 8
   if (bytes.length < offset + 2) return undefined
-  const main = getUint64(bytes, 1)
-  const sub = getUint32(bytes, 9)
+  const { main, position, sub } = Layout.getPlace(bytes, 1)
   const rank = bytes[offset]!
   const roots = bytes[offset + 1]!
   offset += 2
@@ -140,17 +138,18 @@ export const decode = (bytes: Uint8Array): CurrentRow | undefined => {
   if (end > bytes.length || roots > Limits.chainRootsMax) return undefined
   let next: Chain.Root | undefined = undefined
   for (let at = end - rootBytes; at >= offset; at -= rootBytes) {
-    next = { rank: bytes[at]!, main: getUint64(bytes, at + 1), sub: getUint32(bytes, at + 9), next }
+    const root: Layout.Place = Layout.getPlace(bytes, at + 1)
+    next = { rank: bytes[at]!, main: root.main, sub: root.sub, position: root.position, next }
   }
   const elsewhere = (flags & flagElsewhere) !== 0
   if (elsewhere && bytes.length !== end + 4) return undefined
   const row: CurrentRow = {
     main,
     sub,
-    create: getUint64(bytes, 13),
-    version: getUint64(bytes, 21),
+    create: getUint64(bytes, 14),
+    version: getUint64(bytes, 22),
     lease,
-    chain: { rank, main, sub, next },
+    chain: { rank, main, sub, position, next },
     valueBytes: elsewhere ? getUint32(bytes, end) : bytes.length - end,
     value: elsewhere ? undefined : toText(bytes, end, bytes.length)
   }

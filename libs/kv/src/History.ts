@@ -5,6 +5,7 @@ import { Effect, Option } from "effect"
 import * as Chain from "./Chain.ts"
 import * as CurrentRow from "./CurrentRow.ts"
 import * as HistoryRecord from "./HistoryRecord.ts"
+import * as HistoryRow from "./HistoryRow.ts"
 import type { KeyValue } from "./Kv.ts"
 import * as Layout from "./Layout.ts"
 import { corrupt, fromStorage } from "./StoreFailure.ts"
@@ -26,37 +27,31 @@ export const find: (
   if (Option.isNone(bytes)) return Option.none<KeyValue>()
   const current = CurrentRow.decode(bytes.value)
   if (current === undefined) return yield* corrupt("a current row cannot be read")
-  let main = current.main
-  let sub = current.sub
-  const tree = Chain.treeAbove(current.chain!, revision)
-  if (tree !== undefined) {
-    main = tree.main
-    sub = tree.sub
-    while (main > revision) {
-      const record = yield* read(reader, main, sub)
-      if (record === undefined) return yield* corrupt(`the change at revision ${main} is missing`)
-      const far = record.jumpMain > revision
-      main = far ? record.jumpMain : record.previousMain
-      sub = far ? record.jumpSub : record.previousSub
-    }
-    if (main === 0) return Option.none<KeyValue>()
+  let place: Layout.Place | undefined = Chain.treeAbove(current.chain!, revision) ?? current.chain!
+  while (place !== undefined && place.main > revision) {
+    const record: HistoryRecord.HistoryRecord | undefined = yield* read(reader, place)
+    if (record === undefined) return yield* corrupt(`the change at revision ${place.main} is missing`)
+    place = record.jump !== undefined && record.jump.main > revision ? record.jump : record.previous
   }
-  const record = yield* read(reader, main, sub)
+  if (place === undefined) return Option.none<KeyValue>()
+  const record = yield* read(reader, place)
   // A tombstone is removed by the compaction that passes it, while newer changes still point to it.
   if (record === undefined || record.version === 0) return Option.none<KeyValue>()
   return Option.some<KeyValue>({
     key,
     value: record.value,
     createRevision: record.create,
-    modRevision: main,
+    modRevision: place.main,
     version: record.version,
     lease: record.lease
   })
 })
 
-const read = Effect.fnUntraced(function*(reader: Storage.Reader, main: number, sub: number) {
-  const bytes = yield* fromStorage(reader.get(Layout.historyKey(main, sub)))
-  if (Option.isNone(bytes)) return undefined
-  const record = HistoryRecord.decode(bytes.value)
-  return record === undefined ? yield* corrupt(`the change at revision ${main} cannot be read`) : record
+const read = Effect.fnUntraced(function*(reader: Storage.Reader, place: Layout.Place) {
+  const row = yield* fromStorage(reader.get(Layout.historyKey(place)))
+  if (Option.isNone(row)) return undefined
+  const bytes = HistoryRow.change(row.value, place.position)
+  if (bytes?.length === 0) return undefined
+  const record = bytes === undefined ? undefined : HistoryRecord.decode(bytes)
+  return record === undefined ? yield* corrupt(`the change at revision ${place.main} cannot be read`) : record
 })

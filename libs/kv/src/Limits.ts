@@ -23,6 +23,10 @@ export const deleteKeysMax = 100_000
 /** *Replicated.* A longer value is stored in the revision log only; the current row then says where. */
 export const inlineValueBytesMax = 1024
 
+/** Changes, and bytes, of one row of the revision log; further ones go into the next row. A larger change has a row of its own. */
+export const historyRowChangesMax = 64
+export const historyRowBytesMax = 16 * 1024
+
 /** *Replicated.* Trees that a chain of revisions can have at once: enough for 2^48 changes of one key. */
 export const chainRootsMax = 64
 

@@ -10,6 +10,7 @@ import { toText } from "./Bytes.ts"
 import { CommandPass, type Need } from "./CommandPass.ts"
 import * as CurrentRow from "./CurrentRow.ts"
 import * as HistoryRecord from "./HistoryRecord.ts"
+import * as HistoryRow from "./HistoryRow.ts"
 import * as Layout from "./Layout.ts"
 import * as Limits from "./Limits.ts"
 import * as Pages from "./Pages.ts"
@@ -229,7 +230,7 @@ export const loadValues = Effect.fnUntraced(
   function*(reader: Storage.Reader, rows: ReadonlyArray<CurrentRow.CurrentRow>) {
     const lacking = rows.filter((row) => row.value === undefined)
     if (lacking.length === 0) return rows
-    const found = yield* fromStorage(reader.getMany(lacking.map((row) => Layout.historyKey(row.main, row.sub))))
+    const found = yield* fromStorage(reader.getMany(lacking.map((row) => Layout.historyKey(row.chain!))))
     let next = 0
     const complete: Array<CurrentRow.CurrentRow> = []
     for (const row of rows) {
@@ -237,8 +238,9 @@ export const loadValues = Effect.fnUntraced(
         complete.push(row)
         continue
       }
-      const bytes = found[next++]
-      const record = bytes === undefined ? undefined : HistoryRecord.decode(bytes)
+      const history = found[next++]
+      const change = history === undefined ? undefined : HistoryRow.change(history, row.chain!.position)
+      const record = change === undefined ? undefined : HistoryRecord.decode(change)
       if (record === undefined) return yield* corrupt(`the value of revision ${row.main} is missing`)
       complete.push(CurrentRow.withValue(row, toText(record.value, 0, record.value.length)))
     }

@@ -3,6 +3,7 @@ import { Effect, Fiber, Option } from "effect"
 import { History, type Kv, Limits } from "../src/index.ts"
 import { bytes, del, open, put, range, text } from "./Harness.ts"
 import { MapStorage } from "./MapStorage.ts"
+import { stateOf } from "./State.ts"
 import { Dice, Model, names, randomRange, randomWrite } from "./Model.ts"
 
 describe("against a model", () => {
@@ -78,7 +79,7 @@ describe("against a model", () => {
             results.push(...(yield* kv.apply(ops.slice(start, end))))
             start = end
           }
-          return { results, contents: storage.contents() }
+          return { results, state: stateOf(storage) }
         })
         const whole = yield* run(() => 400, Limits.cacheBytesMax)
         const singly = yield* run(() => 1, 2000)
