@@ -30,7 +30,9 @@ if (node === undefined) {
   process.exit(1)
 }
 // Left alone, V8 lets the young generation grow beyond 100 MB under load and the old one to four times what is in use: twice the memory, and no faster.
-const args = ["--max-semi-space-size=8", "--heap-growing-percent=100", main, ...process.argv.slice(2)]
+// And it learns while a member starts, when everything is kept, to put what lives for milliseconds among what is old.
+const v8 = ["--max-semi-space-size=8", "--heap-growing-percent=100", "--no-allocation-site-pretenuring"]
+const args = [...v8, main, ...process.argv.slice(2)]
 
 if (typeof process.execve === "function" && process.platform !== "win32") process.execve(node, [node, ...args], env)
 

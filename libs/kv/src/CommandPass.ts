@@ -174,8 +174,7 @@ export class CommandPass {
     const start = Command.keyLengthOffset(data[0]!)
     const main = ++this.revision
     const position = this.history.place(main, 0, false, HistoryRecord.overheadBytesMax + data.length - start)
-    const value = toText(data, Command.keyEnd(data), data.length)
-    const row = CurrentRow.put(before, { main, sub: 0, position }, value)
+    const row = CurrentRow.put(before, { main, sub: 0, position }, data.subarray(Command.keyEnd(data)))
     HistoryRecord.putPut(this.arena, row, before, data, start, data.length)
     cached.draft = row
   }

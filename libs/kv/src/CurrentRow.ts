@@ -7,7 +7,7 @@
  * value's length u32, and the value is in the change. A tombstone has zeros for create revision and version, and no value.
  */
 import type { Arena } from "./Arena.ts"
-import { getUint32, getUint64, putText, putUint32, putUint64, toText } from "./Bytes.ts"
+import { copy, getUint32, getUint64, putText, putUint32, putUint64, toText } from "./Bytes.ts"
 import * as Chain from "./Chain.ts"
 import * as Layout from "./Layout.ts"
 import * as Limits from "./Limits.ts"
@@ -23,9 +23,12 @@ export interface CurrentRow {
   /** Root of this change; undefined only for `absent`. */
   readonly chain: Chain.Root | undefined
   readonly valueBytes: number
-  /** One character per byte; undefined while it is only in the history row. */
-  readonly value: string | undefined
+  /** Undefined while it is only in the storage. */
+  readonly value: Value | undefined
 }
+
+/** One character per byte; or, in rows on their way to the storage, part of a command. */
+export type Value = string | Uint8Array
 
 /** Of a key that was never put, or whose tombstone is gone. */
 export const absent: CurrentRow = {
@@ -41,8 +44,12 @@ export const absent: CurrentRow = {
 
 export const exists = (row: CurrentRow): boolean => row.version !== 0
 
+/** Its value is in the stored row, and not in memory. */
+export const lacksInline = (row: CurrentRow): boolean =>
+  row.value === undefined && row.valueBytes <= Limits.inlineValueBytesMax
+
 /** The row after a put of `value`. */
-export const put = (row: CurrentRow, place: Layout.Place, value: string): CurrentRow => ({
+export const put = (row: CurrentRow, place: Layout.Place, value: Value): CurrentRow => ({
   main: place.main,
   sub: place.sub,
   create: row.version === 0 ? place.main : row.create,
@@ -66,7 +73,7 @@ export const remove = (row: CurrentRow, place: Layout.Place): CurrentRow => ({
 })
 
 /** The same row without a value in memory, or with one. */
-export const withValue = (row: CurrentRow, value: string | undefined): CurrentRow => ({
+export const withValue = (row: CurrentRow, value: Value | undefined): CurrentRow => ({
   main: row.main,
   sub: row.sub,
   create: row.create,
@@ -76,6 +83,12 @@ export const withValue = (row: CurrentRow, value: string | undefined): CurrentRo
   valueBytes: row.valueBytes,
   value
 })
+
+/** Writes the bytes of a value at `offset`. */
+export const putValue = (target: Uint8Array, offset: number, value: Value): void => {
+  if (typeof value === "string") putText(target, offset, value)
+  else copy(target, offset, value, 0, value.length)
+}
 
 const flagTombstone = 1
 const flagLease = 2
@@ -118,7 +131,7 @@ export const encode = (
     offset += rootBytes
   }
   if (elsewhere) putUint32(bytes, offset, row.valueBytes)
-  else putText(bytes, offset, row.value!)
+  else putValue(bytes, offset, row.value!)
   return { _tag: "Put", key: keyBytes, value: arena.take(size) }
 }
 

@@ -76,7 +76,7 @@ const fromStore = Effect.fnUntraced(function*(store: Store, ops: ReadonlyArray<R
     yield* store.readable.await
     yield* store.check
     const before = store.replacements
-    const read = keysOnly ? keys(store, ops) : Effect.scoped(ranges(store, ops))
+    const read = store.reading(keysOnly ? keys(store, ops) : Effect.scoped(ranges(store, ops)))
     // Across a replacement of the whole state, what was read is neither the one nor the other.
     const results = yield* Effect.catch(
       read,
@@ -92,7 +92,7 @@ const keys = Effect.fnUntraced(function*(store: Store, ops: ReadonlyArray<RangeO
   const turns = store.cache.turns
   const names = ops.map((op) => toText(op.key, 0, op.key.length))
   const rows = names.map((name) => store.lookup(name))
-  const missing = rows.flatMap((row, i) => row === undefined ? [i] : [])
+  const missing = rows.flatMap((row, i) => row === undefined || CurrentRow.lacksInline(row) ? [i] : [])
   for (let start = 0; start < missing.length; start += Limits.bulkKeysMax) {
     const part = missing.slice(start, start + Limits.bulkKeysMax)
     const found = yield* fromStorage(store.storage.getMany(part.map((i) => Layout.currentKey(names[i]!))))

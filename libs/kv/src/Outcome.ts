@@ -12,7 +12,7 @@
  */
 import { Option } from "effect"
 import { fromText, getUint32, getUint64, putText, putUint32, putUint64 } from "./Bytes.ts"
-import type { CurrentRow } from "./CurrentRow.ts"
+import { type CurrentRow, putValue } from "./CurrentRow.ts"
 import type { Invalid, KeyValue, WriteResult } from "./Kv.ts"
 import * as Limits from "./Limits.ts"
 
@@ -55,7 +55,7 @@ export const differs = (revision: number, key: string, row: CurrentRow): Uint8Ar
   putUint64(bytes, 33, row.lease)
   putUint32(bytes, 41, key.length)
   putText(bytes, 45, key)
-  putText(bytes, 45 + key.length, row.value!)
+  putValue(bytes, 45 + key.length, row.value!)
   return bytes
 }
 
@@ -112,10 +112,10 @@ const keyValue = (bytes: Uint8Array): KeyValue => {
   }
 }
 
-/** A row that has its value in memory, as callers see it. The bytes are copies. */
+/** A row that has its value in memory, as callers see it. */
 export const toKeyValue = (key: Uint8Array, row: CurrentRow): KeyValue => ({
   key,
-  value: fromText(row.value!),
+  value: typeof row.value === "string" ? fromText(row.value) : row.value!,
   createRevision: row.create,
   modRevision: row.main,
   version: row.version,

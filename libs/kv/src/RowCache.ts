@@ -5,6 +5,7 @@
  * A batch of commands works on the cached rows themselves, beside what readers see, so that a command costs one look-up.
  */
 import { absent, type CurrentRow, withValue } from "./CurrentRow.ts"
+import { toText } from "./Bytes.ts"
 import * as Limits from "./Limits.ts"
 
 /** A key with its row. May outlive its place in the cache. */
@@ -15,6 +16,8 @@ export class Cached {
   /** What the commands of batch number `batch` have made of it so far. */
   draft: CurrentRow
   batch = 0
+  /** Somebody read the row since it was last changed. */
+  wanted = false
   /** When it was put into the cache, in turns of it. */
   turn = -2
 
@@ -46,7 +49,10 @@ export class RowCache {
     return found
   }
 
-  /** Gives `cached` this row, and a place in the cache if it has none. A large value is left out. */
+  /**
+   * Gives `cached` this row, and a place in the cache if it has none. A large value is left out, and so is that of a key that is changed and changed again
+   * and that nobody reads.
+   */
   set(cached: Cached, row: CurrentRow): void {
     if (cached.turn === this.turns) {
       this.recentBytes -= cost(cached)
@@ -54,7 +60,8 @@ export class RowCache {
       cached.turn = this.turns
       this.recent.set(cached.key, cached)
     }
-    cached.row = row.valueBytes > Limits.cacheValueBytesMax && row.value !== undefined ? withValue(row, undefined) : row
+    cached.row = kept(row, cached.wanted)
+    cached.wanted &&= cached.row === row
     this.recentBytes += cost(cached)
     if (this.recentBytes >= this.halfBytes) this.turn()
   }
@@ -70,6 +77,14 @@ export class RowCache {
     this.recent = new Map()
     this.recentBytes = 0
   }
+}
+
+const kept = (row: CurrentRow, wanted: boolean): CurrentRow => {
+  const { value } = row
+  if (value === undefined) return row
+  if (row.valueBytes > Limits.cacheValueBytesMax) return withValue(row, undefined)
+  if (typeof value === "string") return row
+  return withValue(row, wanted ? toText(value, 0, value.length) : undefined)
 }
 
 const cost = (cached: Cached): number =>

@@ -59,6 +59,11 @@ export class Store {
     return this.behind.confirmed
   }
 
+  /** Runs a read that takes `confirmed` and then looks at the batches behind it. */
+  reading<A, E>(read: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    return this.behind.reading(read)
+  }
+
   /** Succeeds when everything applied before the call is in the storage. */
   get settled(): Effect.Effect<void, Failure> {
     return this.behind.settled
@@ -71,7 +76,9 @@ export class Store {
 
   /** The row of `key` as of the last batch, if it is in memory. */
   lookup(key: string): CurrentRow.CurrentRow | undefined {
-    const row = this.cache.get(key)?.row
+    const cached = this.cache.get(key)
+    if (cached !== undefined) cached.wanted = true
+    const row = cached?.row
     return row === undefined || row.value === undefined ? Published.find(this.confirmed, key) ?? row : row
   }
 
@@ -81,9 +88,9 @@ export class Store {
    */
   remember(key: string, row: CurrentRow.CurrentRow, turns: number): void {
     if (this.cache.turns > turns + 1) return
-    const cached = this.cache.get(key)
-    if (cached === undefined) this.cache.set(new Cached(key, row), row)
-    else if (cached.row.main === row.main && cached.row.sub === row.sub) this.cache.set(cached, row)
+    const cached = this.cache.get(key) ?? new Cached(key, row)
+    cached.wanted = true
+    if (cached.row.main === row.main && cached.row.sub === row.sub) this.cache.set(cached, row)
   }
 
   /** Reads the meta row; the store must not be in use. */
@@ -147,7 +154,11 @@ export class Store {
     const changed = pass.finish()
     const keys = changed.map((cached) => cached.key)
     const rows = changed.map((cached) => cached.draft)
-    for (const cached of pass.touched) this.cache.set(cached, cached.draft)
+    for (const cached of pass.touched) {
+      this.cache.set(cached, cached.draft)
+      // Or it would keep the command in memory that it has its value from.
+      cached.draft = cached.row
+    }
     this.meta = StoreMeta.at(this.meta, pass.revision)
     const writes = pass.writes
     writes.push({ _tag: "Put", key: Layout.storeMetaKey, value: StoreMeta.encode(this.meta) })

@@ -20,6 +20,8 @@ export class WriteBehind {
   /** Bytes of the batches that are on their way. */
   pendingBytes = 0
 
+  /** Reads under way that may still look at the batches behind a node that was confirmed since. */
+  private readers = 0
   private readonly storage: Storage.Storage["Service"]
   private readonly scope: Scope.Scope
   private readonly lingerMillis: number
@@ -43,6 +45,14 @@ export class WriteBehind {
     this.hurry.openUnsafe()
     return Deferred.await(this.last.written)
   })
+
+  /** Runs a read that takes `confirmed` and then looks at the batches behind it. */
+  reading<A, E>(read: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    return Effect.suspend(() => {
+      this.readers++
+      return Effect.ensuring(read, Effect.sync(() => this.readers--))
+    })
+  }
 
   /** Makes the batch visible and sees to its write. Not to be interrupted. */
   append(batch: Published.Batch): Effect.Effect<void> {
@@ -85,7 +95,10 @@ export class WriteBehind {
   private confirm(from: Published.Batch, to: Published.Batch): void {
     this.confirmed = to
     for (let batch = from; batch !== to;) {
-      batch = batch.next!
+      const next: Published.Batch = batch.next!
+      // A dead node that is old would keep all behind it, young and dead too, until the next full collection.
+      if (this.readers === 0) batch.next = undefined
+      batch = next
       batch.writes = []
       this.pendingBytes -= batch.bytes
       if (batch.written !== undefined) Deferred.doneUnsafe(batch.written, Effect.void)

@@ -70,6 +70,7 @@ describe("the cache", () => {
       const kv = yield* open(storage, { cacheBytesMax: 8000 })
       yield* kv.apply([put("hot", "1")])
       yield* kv.machine.flush
+      yield* kv.show(range("hot"))
       const reads = storage.reads
       for (let i = 0; i < 100; i++) {
         yield* kv.apply([put(`new ${i}`, "x")])
@@ -77,6 +78,28 @@ describe("the cache", () => {
       }
       // One look-up for each new key, none for the old one.
       assert.strictEqual(storage.reads - reads, 100)
+    }))
+
+  it.effect("has the value of a key that was read since it was last changed, and of no other", () =>
+    Effect.gen(function*() {
+      const storage = new MapStorage()
+      const kv = yield* open(storage)
+      const look = Effect.fnUntraced(function*(key: string) {
+        const reads = storage.reads
+        return [yield* kv.show(range(key)), storage.reads - reads]
+      })
+      yield* kv.apply([put("a", "1"), put("b", "1")])
+      yield* kv.machine.flush
+      assert.deepStrictEqual(yield* look("a"), ["a=1@2/2/1", 1])
+      assert.deepStrictEqual(yield* look("a"), ["a=1@2/2/1", 0])
+      yield* kv.apply([put("a", "2"), put("b", "2")])
+      yield* kv.machine.flush
+      assert.deepStrictEqual(yield* look("a"), ["a=2@2/4/2", 0])
+      assert.deepStrictEqual(yield* look("b"), ["b=2@3/5/2", 1])
+      yield* kv.apply([put("a", "3")])
+      yield* kv.apply([put("a", "4")])
+      yield* kv.machine.flush
+      assert.deepStrictEqual(yield* look("a"), ["a=4@2/7/4", 1])
     }))
 
   it.effect("answers for absent keys too", () =>
