@@ -1,6 +1,6 @@
 /**
- * One batch connection. Everything that one read brought is decoded at once; all its writes become one group of the key-value service, its linearizable reads
- * one, its stale reads one. What is complete by the time the writer gets its turn goes out in one system call.
+ * One batch connection. Everything that one read brought is decoded at once; its writes become one group of the key-value service, its linearizable reads one, its
+ * stale reads one, as far as a group may grow. What is complete by the time the writer gets its turn goes out in one system call.
  *
  * Owns its counters and its outbox; touched only from its own fibers and from completions of its groups, all on one thread.
  */
@@ -8,49 +8,50 @@ import type { Kv } from "@dkv/kv"
 import { BatchReply, BatchRequest, Frame, Limits as WireLimits, Signal } from "@dkv/protocol"
 import type { Operation } from "@dkv/protocol"
 import type { RaftError } from "@dkv/raft"
-import { Cause, Effect, Exit, Fiber } from "effect"
+import { Cause, Effect, Exit, Fiber, Latch } from "effect"
 import type { Context, Scope } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import type { Socket } from "effect/socket"
+import { Group } from "./BatchGroup.ts"
+import type { Kind, Pending } from "./BatchGroup.ts"
+import { Account } from "./Intake.ts"
+import type { Intake } from "./Intake.ts"
 import * as Limits from "./Limits.ts"
-
-/** A batch that is being worked on. */
-interface Pending {
-  readonly id: number
-  readonly operations: ReadonlyArray<Operation.Operation>
-  readonly bytes: number
-  readonly writes: number
-  readonly results: Array<Operation.Result>
-  /** Groups that still owe it results. */
-  groups: number
-}
-
-interface Group {
-  readonly batches: Array<Pending>
-  timeoutMillis: number
-}
 
 export class BatchConnection {
   private readonly kv: Kv.Kv["Service"]
+  private readonly intake: Intake
+  private readonly account = new Account()
   private readonly context: Context.Context<never>
   private readonly scope: Scope.Scope
   private readonly decoder = new Frame.Decoder(WireLimits.requestBytesMax)
+  /** Groups that what is being read joins; started when all of it has been read. */
+  private readonly gathering: Record<Kind, Group | undefined> = {
+    write: undefined,
+    linearizable: undefined,
+    stale: undefined
+  }
   private outbox: Array<Uint8Array> = []
   private outboxOperations = 0
   private readonly outboxFilled = new Signal()
-  private readonly room = new Signal()
+  private readonly idled = new Signal()
   private violation: Frame.Violation | undefined
   private inflightOperations = 0
   private inflightBytes = 0
+  /** The part of `inflightBytes` that waits for the other end to read. */
+  private unsentBytes = 0
+  private readonly sent = Latch.makeUnsafe(true)
   private isClosing = false
   private isWriting = false
+  private isOver = false
   /** Counts that only grow, for whoever watches over progress. */
   private framesRead = 0
   private writesDone = 0
   private seen = { framesRead: 0, writesDone: 0, idleChecks: 0 }
 
-  constructor(kv: Kv.Kv["Service"], context: Context.Context<never>, scope: Scope.Scope) {
+  constructor(kv: Kv.Kv["Service"], intake: Intake, context: Context.Context<never>, scope: Scope.Scope) {
     this.kv = kv
+    this.intake = intake
     this.context = context
     this.scope = scope
   }
@@ -60,14 +61,14 @@ export class BatchConnection {
     pull: Effect.Effect<NonEmptyReadonlyArray<Uint8Array>, Socket.SocketError>,
     writer: Socket.Writer
   ): Effect.Effect<void, Socket.SocketError> {
-    const hasRoom = () =>
-      this.inflightOperations < Limits.inflightOperationsMax && this.inflightBytes < Limits.inflightBytesMax
-    const untilRoom: Effect.Effect<void> = Effect.suspend(() =>
-      hasRoom() ? Effect.void : Effect.andThen(this.room.wait, untilRoom)
-    )
+    const untilRoom: Effect.Effect<void> = Effect.suspend(() => {
+      if (this.hasRoom && this.intake.mayRead(this.account)) return Effect.void
+      if (this.hasRoom) this.intake.enqueue(this.account)
+      return Effect.andThen(this.account.room.wait, untilRoom)
+    })
     const read = Effect.whileLoop({
       while: () => this.violation === undefined,
-      body: () => hasRoom() ? pull : Effect.andThen(untilRoom, pull),
+      body: () => this.hasRoom && this.intake.mayRead(this.account) ? pull : Effect.andThen(untilRoom, pull),
       step: (chunks) => this.receive(chunks)
     })
     const write = Effect.whileLoop({
@@ -77,9 +78,7 @@ export class BatchConnection {
     })
     const farewell = Effect.suspend(() => {
       const violation = this.violation
-      return violation === undefined
-        ? Effect.void
-        : Effect.asVoid(writer.write(BatchReply.encodeNotice(violation.code, violation.message)))
+      return violation === undefined ? Effect.void : notify(writer, violation.code, violation.message)
     })
     return Effect.andThen(Effect.raceFirst(read, write), farewell)
   }
@@ -91,10 +90,23 @@ export class BatchConnection {
     this.outboxFilled.raise()
   }
 
+  /** Waits until nothing is outstanding and everything has been sent. To be used after `close`, by one fiber. */
+  readonly idle: Effect.Effect<void> = Effect.suspend(() =>
+    this.inflightOperations === 0 && this.outbox.length === 0 && !this.isWriting && !this.decoder.isMidFrame
+      ? Effect.void
+      : Effect.andThen(this.idled.wait, this.idle)
+  )
+
+  /** Gives back what it holds. Nothing arrives or leaves any more. */
+  end(): void {
+    this.isOver = true
+    this.intake.forget(this.account)
+  }
+
   /** To be called at a steady pace: whether nothing has moved for too many calls although something should. */
   isStalled(): boolean {
     const { seen } = this
-    const waits = this.decoder.isMidFrame || this.isWriting
+    const waits = this.isWriting || (this.decoder.isMidFrame && this.hasRoom)
     const moved = seen.framesRead !== this.framesRead || seen.writesDone !== this.writesDone
     this.seen = {
       framesRead: this.framesRead,
@@ -104,152 +116,148 @@ export class BatchConnection {
     return this.seen.idleChecks >= Limits.stallChecksMax
   }
 
-  private receive(chunks: ReadonlyArray<Uint8Array>): void {
-    const writes: Group = { batches: [], timeoutMillis: 0 }
-    const linearizable: Group = { batches: [], timeoutMillis: 0 }
-    const stale: Group = { batches: [], timeoutMillis: 0 }
-    const onFrame = (frame: Uint8Array) => {
-      if (this.violation !== undefined) return
-      this.framesRead++
-      const batch = BatchRequest.decode(frame)
-      if ("code" in batch) {
-        this.violation = batch
-        return
-      }
-      this.admit(batch, frame.length, writes, batch.consistency === "stale" ? stale : linearizable)
-    }
-    for (let i = 0; i < chunks.length && this.violation === undefined; i++) {
-      this.violation = this.decoder.push(chunks[i]!, onFrame) ?? this.violation
-    }
-    if (writes.batches.length > 0) this.startWrites(writes)
-    if (linearizable.batches.length > 0) this.startReads(linearizable, "linearizable")
-    if (stale.batches.length > 0) this.startReads(stale, "stale")
+  private get hasRoom(): boolean {
+    return this.inflightOperations < Limits.inflightOperationsMax && this.inflightBytes < Limits.inflightBytesMax
   }
 
-  private admit(batch: BatchRequest.Batch, bytes: number, writes: Group, reads: Group): void {
+  private receive(chunks: ReadonlyArray<Uint8Array>): void {
+    for (let i = 0; i < chunks.length && this.violation === undefined; i++) {
+      this.violation = this.decoder.push(chunks[i]!, this.onFrame) ?? this.violation
+    }
+    this.startGathered("write")
+    this.startGathered("linearizable")
+    this.startGathered("stale")
+    this.tally()
+  }
+
+  private readonly onFrame = (frame: Uint8Array): void => {
+    if (this.violation !== undefined) return
+    this.framesRead++
+    const batch = BatchRequest.decode(frame)
+    if ("code" in batch) this.violation = batch
+    else this.admit(batch, frame.length)
+  }
+
+  private admit(batch: BatchRequest.Batch, frameBytes: number): void {
     const operations = batch.operations
+    let writes = 0
+    let hasScans = false
+    for (let i = 0; i < operations.length; i++) {
+      const operation = operations[i]!
+      if (operation._tag !== "Range") writes++
+      else if (operation.end.length > 0) hasScans = true
+    }
+    const reads = operations.length - writes
+    const bytes = frameBytes + operations.length * Limits.operationOverheadBytes
+    const groups = (writes > 0 ? 1 : 0) + (reads > 0 ? 1 : 0)
+    const pending: Pending = { id: batch.id, operations, bytes, writes, results: [], groups }
     this.inflightOperations += operations.length
     this.inflightBytes += bytes
-    let writeCount = 0
-    for (let i = 0; i < operations.length; i++) if (operations[i]!._tag !== "Range") writeCount++
-    const readCount = operations.length - writeCount
-    const groups = (writeCount > 0 ? 1 : 0) + (readCount > 0 ? 1 : 0)
-    const pending: Pending = { id: batch.id, operations, bytes, writes: writeCount, results: [], groups }
     if (this.isClosing || groups === 0) {
       const results = operations.length === 0 ? pending.results : new Array<Operation.Result>(operations.length)
       this.reply(pending, results.fill(stopped))
       this.outboxFilled.raise()
       return
     }
-    if (writeCount > 0) join(writes, pending, batch.timeoutMillis)
-    if (readCount > 0) join(reads, pending, batch.timeoutMillis)
+    if (writes > 0) this.gather("write", pending, writes, batch.timeoutMillis)
+    if (reads === 0) return
+    const group = this.gather(batch.consistency, pending, reads, batch.timeoutMillis)
+    if (hasScans) group.isHeavy = true
   }
 
-  private startWrites(group: Group): void {
-    const ops: Array<Operation.Write> = []
-    for (const { operations } of group.batches) {
-      for (let i = 0; i < operations.length; i++) {
-        const operation = operations[i]!
-        if (operation._tag !== "Range") ops.push(operation)
-      }
-    }
-    this.start(group, true, ops.length, this.kv.write(ops, { timeoutMillis: group.timeoutMillis }))
+  private gather(kind: Kind, pending: Pending, count: number, timeoutMillis: number): Group {
+    if (this.gathering[kind]?.fits(pending, count) === false) this.startGathered(kind)
+    const group = this.gathering[kind] ??= new Group(kind)
+    group.join(pending, count, timeoutMillis)
+    return group
   }
 
-  private startReads(group: Group, consistency: Operation.Consistency): void {
-    const ops: Array<Operation.Range> = []
-    let scans = 0
-    for (const { operations } of group.batches) {
-      for (let i = 0; i < operations.length; i++) {
-        const operation = operations[i]!
-        if (operation._tag !== "Range") continue
-        ops.push(operation)
-        if (operation.end.length > 0) scans++
-      }
-    }
-    const options = { consistency, timeoutMillis: group.timeoutMillis }
-    const effect = scans <= Limits.scansPerReadMax
-      ? this.kv.read(ops, options)
-      : Effect.map(
-        Effect.forEach(slices(ops, Limits.scansPerReadMax), (slice) => this.kv.read(slice, options)),
-        (results) => results.flat()
-      )
-    this.start(group, false, ops.length, effect)
+  private startGathered(kind: Kind): void {
+    const group = this.gathering[kind]
+    if (group === undefined) return
+    this.gathering[kind] = undefined
+    this.start(group)
   }
 
-  private start(
-    group: Group,
-    isWrite: boolean,
-    count: number,
-    effect: Effect.Effect<ReadonlyArray<Operation.Result>, RaftError>
-  ): void {
+  private start(group: Group): void {
+    const { kind, timeoutMillis } = group
+    const effect: Effect.Effect<ReadonlyArray<Operation.Result>, RaftError> = kind === "write"
+      ? this.kv.write(group.writes, { timeoutMillis })
+      : group.isHeavy
+      ? this.inTurn(kind, Effect.suspend(() => this.kv.read(group.ranges, { consistency: kind, timeoutMillis })))
+      : this.kv.read(group.ranges, { consistency: kind, timeoutMillis })
     const fiber = Effect.runForkWith(this.context)(effect)
-    fiber.addObserver((exit) => this.complete(group, isWrite, count, exit))
+    fiber.addObserver((exit) => this.complete(group, exit))
     Fiber.runIn(fiber, this.scope)
   }
 
-  private complete(
-    group: Group,
-    isWrite: boolean,
-    count: number,
-    exit: Exit.Exit<ReadonlyArray<Operation.Result>, RaftError>
-  ): void {
+  /** Carries out a read whose answer may be large when there is room for that, here and in the member. */
+  private inTurn<A, E>(consistency: Operation.Consistency, read: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    const untilSent: Effect.Effect<void> = Effect.suspend(() =>
+      this.unsentBytes < Limits.inflightBytesMax ? Effect.void : Effect.andThen(this.sent.await, untilSent)
+    )
+    return Effect.andThen(untilSent, this.intake.scans[consistency].withPermits(1)(read))
+  }
+
+  private complete(group: Group, exit: Exit.Exit<ReadonlyArray<Operation.Result>, RaftError>): void {
+    const count = group.operations
     const results = Exit.isSuccess(exit) && exit.value.length === count
       ? exit.value
       : new Array<Operation.Result>(count).fill(failure(exit))
-    let at = 0
-    for (const pending of group.batches) {
-      const own = isWrite ? pending.writes : pending.operations.length - pending.writes
-      if (own === pending.operations.length) {
-        this.reply(pending, own === count ? results : results.slice(at, at + own))
-      } else {
-        this.scatter(pending, isWrite, results, at)
-      }
-      at += own
-    }
+    const again = group.settle(results, this.reply)
+    this.tally()
     this.outboxFilled.raise()
+    if (again !== undefined && !this.isOver) this.start(again)
   }
 
-  /** Puts the results of one kind into the places of their operations, in a batch that has both kinds. */
-  private scatter(pending: Pending, isWrite: boolean, results: ReadonlyArray<Operation.Result>, from: number): void {
-    let at = from
-    for (let i = 0; i < pending.operations.length; i++) {
-      if ((pending.operations[i]!._tag !== "Range") === isWrite) pending.results[i] = results[at++]!
-    }
-    if (--pending.groups === 0) this.reply(pending, pending.results)
-  }
-
-  private reply(pending: Pending, results: ReadonlyArray<Operation.Result>): void {
+  private readonly reply = (pending: Pending, results: ReadonlyArray<Operation.Result>): void => {
     const bytes = BatchReply.encode(pending.id, results)
     this.inflightBytes += bytes.length - pending.bytes
+    this.unsentBytes += bytes.length
+    if (this.unsentBytes >= Limits.inflightBytesMax) this.sent.closeUnsafe()
     this.outboxOperations += pending.operations.length
     this.outbox.push(bytes)
   }
 
   private flush(writer: Socket.Writer): Effect.Effect<void, Socket.SocketError> {
     return Effect.suspend(() => {
-      if (this.outbox.length === 0) return Effect.void
+      if (this.outbox.length === 0) {
+        if (this.isClosing) this.idled.raise()
+        return Effect.void
+      }
       const frames = this.outbox as unknown as NonEmptyReadonlyArray<Uint8Array>
       const operations = this.outboxOperations
+      const bytes = this.unsentBytes
       this.outbox = []
       this.outboxOperations = 0
       this.isWriting = true
       return Effect.flatMap(writer.writeAll(frames), () => {
         this.isWriting = false
         this.writesDone++
-        for (const frame of frames) this.inflightBytes -= frame.length
+        this.inflightBytes -= bytes
         this.inflightOperations -= operations
-        this.room.raise()
+        this.unsentBytes -= bytes
+        if (this.unsentBytes < Limits.inflightBytesMax) this.sent.openUnsafe()
+        this.tally()
+        this.intake.answered(this.account)
+        this.account.room.raise()
         return this.flush(writer)
       })
     })
   }
+
+  private tally(): void {
+    if (!this.isOver) this.intake.hold(this.account, this.inflightBytes + this.decoder.heldBytes)
+  }
 }
 
-const join = (group: Group, pending: Pending, timeoutMillis: number): void => {
-  group.batches.push(pending)
-  if (timeoutMillis > group.timeoutMillis) group.timeoutMillis = timeoutMillis
-}
+/** Tells the other end why its connection ends. One that does not read its replies will not read this either. */
+export const notify = (
+  writer: Socket.Writer,
+  code: BatchReply.Notice["code"],
+  message: string
+): Effect.Effect<void, Socket.SocketError> =>
+  Effect.asVoid(Effect.timeoutOption(writer.write(BatchReply.encodeNotice(code, message)), Limits.lingerMillis))
 
 const stopped: Operation.Failed = {
   _tag: "Failed",
@@ -264,10 +272,4 @@ const failure = (exit: Exit.Exit<unknown, RaftError>): Operation.Failed => {
     if (error !== undefined) return { _tag: "Failed", reason: error.reason, message: error.message }
   }
   return { _tag: "Failed", reason: "Unknown", message: "this member broke off while it worked on this" }
-}
-
-const slices = <A>(all: ReadonlyArray<A>, size: number): ReadonlyArray<ReadonlyArray<A>> => {
-  const out: Array<ReadonlyArray<A>> = []
-  for (let i = 0; i < all.length; i += size) out.push(all.slice(i, i + size))
-  return out
 }

@@ -1,11 +1,11 @@
 /** The gateway for native batches: hello, then a `BatchConnection`, watched over for progress. */
 import { Kv } from "@dkv/kv"
-import { BatchReply } from "@dkv/protocol"
 import { Effect, Layer } from "effect"
-import { BatchConnection } from "./BatchConnection.ts"
+import { BatchConnection, notify } from "./BatchConnection.ts"
 import { Gateways } from "./Gateways.ts"
 import type { Connection } from "./Gateways.ts"
 import * as Handshake from "./Handshake.ts"
+import { Intake } from "./Intake.ts"
 import * as Limits from "./Limits.ts"
 
 /** Serves hot operations from `Kv`. */
@@ -13,23 +13,34 @@ export const layer: Layer.Layer<never, never, Gateways | Kv.Kv> = Layer.effectDi
   Effect.gen(function*() {
     const kv = yield* Kv.Kv
     const gateways = yield* Gateways
+    const intake = new Intake()
     const watched = new Map<BatchConnection, () => void>()
 
     const serve = Effect.fnUntraced(function*(connection: Connection) {
       const { pull, writer } = yield* Handshake.accept(connection, "batch")
       const scope = yield* Effect.scope
       const context = yield* Effect.context<never>()
-      const batches = new BatchConnection(kv, context, scope)
+      const batches = new BatchConnection(kv, intake, context, scope)
       const stalled = Effect.callback<void>((resume) => {
         watched.set(batches, () => resume(Effect.void))
       })
-      yield* Effect.addFinalizer(() => Effect.sync(() => watched.delete(batches)))
-      const closing = Effect.andThen(connection.closing, Effect.sync(() => batches.close()))
-      yield* Effect.forkScoped(closing)
-      yield* Effect.raceFirst(
-        batches.run(pull, writer),
-        Effect.andThen(stalled, writer.write(BatchReply.encodeNotice("Stalled", "no progress for too long")))
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          watched.delete(batches)
+          batches.end()
+        })
       )
+      const closed = Effect.gen(function*() {
+        yield* connection.closing
+        batches.close()
+        yield* Effect.sleep(Limits.farewellMillis)
+        yield* batches.idle
+      })
+      yield* Effect.raceAllFirst([
+        batches.run(pull, writer),
+        Effect.andThen(stalled, notify(writer, "Stalled", "no progress for too long")),
+        closed
+      ])
     })
 
     yield* Effect.forkScoped(

@@ -10,11 +10,12 @@ import { Socket } from "effect/socket"
 import type * as Net from "node:net"
 import { Gateways } from "./Gateways.ts"
 import type { Connection } from "./Gateways.ts"
+import { hangUp } from "./HangUp.ts"
 import * as Limits from "./Limits.ts"
 import type { ClientPortError } from "./Listener.ts"
 import { listen } from "./Listener.ts"
+import { peek, peekSocket } from "./Peek.ts"
 import { refusal } from "./Refusal.ts"
-import { sniff } from "./Sniff.ts"
 import type { Protocol } from "./Sniff.ts"
 
 export class ClientPort extends Context.Service<ClientPort, {
@@ -78,12 +79,16 @@ const makeAcceptor = Effect.gen(function*() {
     return handler === undefined ? refuse(connection, protocol) : Effect.scoped(handler(connection))
   }
 
+  /** Nobody is kept waiting for a connection that has not said what it speaks: not for long, and not at all when the port closes. */
+  const inTime = <A, E, R>(peeked: Effect.Effect<A, E, R>): Effect.Effect<Option.Option<A>, E, R> =>
+    Effect.raceFirst(
+      Effect.timeoutOption(peeked, Limits.handshakeMillis),
+      Effect.as(Deferred.await(closing), Option.none())
+    )
+
   const tcp = Effect.fnUntraced(function*(raw: Net.Socket, remote: string) {
     handshakes++
-    const protocol = yield* Effect.ensuring(
-      Effect.timeoutOption(sniffRaw(raw), Limits.handshakeMillis),
-      Effect.sync(() => handshakes--)
-    )
+    const protocol = yield* Effect.ensuring(inTime(peek(raw)), Effect.sync(() => handshakes--))
     if (Option.isNone(protocol) || protocol.value === "closed") return
     const connection: Connection = {
       remote,
@@ -105,11 +110,10 @@ const makeAcceptor = Effect.gen(function*() {
     const remote = `${raw.remoteAddress ?? "?"}:${raw.remotePort ?? 0}`
     run(
       Effect.ensuring(
-        logged(tcp(raw, remote), remote),
+        Effect.andThen(logged(tcp(raw, remote), remote), hangUp(raw)),
         Effect.sync(() => {
           open--
-          // after what was written has been sent, but not waiting for a peer that does not read
-          raw.destroySoon()
+          raw.destroy()
         })
       )
     )
@@ -118,26 +122,15 @@ const makeAcceptor = Effect.gen(function*() {
   const acceptLoopback: Loopback.Handler = (socket) => {
     open++
     const connection = Effect.gen(function*() {
-      const { pull, upgrade } = yield* socket.reader
-      let first: Uint8Array = new Uint8Array(0)
-      let protocol = sniff(first)
-      while (protocol === "partial") {
-        for (const chunk of yield* pull) first = append(first, chunk as Uint8Array)
-        protocol = sniff(first)
-      }
-      let pending: Uint8Array | undefined = first
-      const replayed = Effect.suspend(() => {
-        if (pending === undefined) return pull
-        const chunk = pending
-        pending = undefined
-        return Effect.succeed([chunk] as const)
-      })
+      const peeked = yield* inTime(peekSocket(socket))
+      if (Option.isNone(peeked)) return
       const connection: Connection = {
         remote: "this process",
-        socket: Socket.make({ reader: Effect.succeed({ pull: replayed, upgrade }), writer: socket.writer }),
+        socket: peeked.value.socket,
         raw: Option.none(),
         closing: Deferred.await(closing)
       }
+      const { protocol } = peeked.value
       yield* protocol === "unknown" ? refuse(connection, "unknown") : dispatch(protocol, connection)
     })
     const contained = Effect.ensuring(
@@ -152,14 +145,6 @@ const makeAcceptor = Effect.gen(function*() {
   return { acceptTcp, acceptLoopback, count: Effect.sync(() => open) }
 })
 
-const append = (a: Uint8Array, b: Uint8Array): Uint8Array => {
-  if (a.length === 0) return b
-  const out = new Uint8Array(a.length + b.length)
-  out.set(a)
-  out.set(b, a.length)
-  return out
-}
-
 /** One connection's trouble ends that connection only, and is worth a line for whoever looks. */
 const logged = (effect: Effect.Effect<void>, remote: string): Effect.Effect<void> =>
   Effect.catchCause(effect, (cause) => Effect.logDebug(`client connection from ${remote} ended`, cause))
@@ -171,31 +156,3 @@ const refuse = (connection: Connection, protocol: Protocol | "unknown"): Effect.
     yield* Effect.asVoid(Socket.readerBytes(connection.socket))
     yield* writer.write(refusal(protocol))
   }).pipe(Effect.scoped, Effect.ignore)
-
-/** Peeks at the first bytes and puts them back. */
-const sniffRaw = (raw: Net.Socket) =>
-  Effect.callback<Protocol | "unknown" | "closed">((resume) => {
-    let seen: Buffer | undefined
-    const stop = () => {
-      raw.off("readable", look)
-      raw.off("end", ended)
-      raw.off("close", ended)
-    }
-    const done = (protocol: Protocol | "unknown" | "closed") => {
-      stop()
-      if (seen !== undefined && !raw.destroyed) raw.unshift(seen)
-      resume(Effect.succeed(protocol))
-    }
-    const ended = () => done("closed")
-    const look = () => {
-      const chunk: Buffer | null = raw.read()
-      if (chunk === null) return
-      seen = seen === undefined ? chunk : Buffer.concat([seen, chunk])
-      const protocol = sniff(seen)
-      if (protocol !== "partial") done(protocol)
-    }
-    raw.on("readable", look)
-    raw.on("end", ended)
-    raw.on("close", ended)
-    return Effect.sync(stop)
-  })

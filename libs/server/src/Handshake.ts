@@ -29,10 +29,13 @@ export const accept = Effect.fnUntraced(function*(
       hello = concat(hello, chunks)
     }
   })
-  yield* Effect.timeoutOrElse(read, {
-    duration: Limits.handshakeMillis,
-    orElse: () => Effect.fail(refused("no hello in time"))
-  })
+  yield* Effect.raceFirst(
+    Effect.timeoutOrElse(read, {
+      duration: Limits.handshakeMillis,
+      orElse: () => Effect.fail(refused("no hello in time"))
+    }),
+    Effect.andThen(connection.closing, Effect.fail(refused("shutting down")))
+  )
   const verdict = Hello.judge(hello)
   yield* writer.write(Hello.encodeServer(kind, verdict))
   if (verdict._tag === "Refused") return yield* refused(verdict.message)

@@ -15,8 +15,18 @@ export const inflightOperationsMax = 16_384
 /** Bytes of requests being worked on and replies not yet sent, per batch connection; beyond it the connection is not read until there are fewer. */
 export const inflightBytesMax = 16 * 1024 * 1024
 
-/** Scans (as opposed to reads of one key) that are served together; more are served in turn, so that their answers do not pile up in memory. */
-export const scansPerReadMax = 32
+/** What an operation being worked on takes in memory besides its key and value. */
+export const operationOverheadBytes = 128
+
+/**
+ * The same bytes, and those of half-sent frames, over all batch connections. Beyond it only those connections are read that hold less than `inflightFloorBytes`,
+ * and one other at a time.
+ */
+export const inflightBytesTotalMax = 256 * 1024 * 1024
+export const inflightFloorBytes = 64 * 1024
+
+/** Reads with scans (as opposed to reads of one key) that are carried out at once for all connections, by consistency; more wait. Each may answer 16 MiB. */
+export const scanReadsMax = 16
 
 /** How often batch connections are looked at for progress. */
 export const stallCheckMillis = 5_000
@@ -27,6 +37,12 @@ export const stallChecksMax = 6
 /** On shutdown, connections get this long to receive what is outstanding and to leave by themselves; then they are closed. */
 export const drainMillis = 3_000
 
+/** On shutdown, a batch connection with nothing outstanding gets this long to leave by itself, so that what is on its way is still refused in words. */
+export const farewellMillis = 200
+
+/** A connection that is over gets this long to take its last bytes; then they are lost with it. */
+export const lingerMillis = 1_000
+
 /** Rare calls being worked on at once; further ones wait. */
 export const rpcConcurrency = 256
 
@@ -36,12 +52,15 @@ export const rpcTimeoutMillisMax = 120_000
 /** Bytes of an HTTP request's head; more is answered by 431. */
 export const httpHeadBytesMax = 16 * 1024
 
-/** An HTTP request whose head, or whole, has not arrived in this time is answered by 408 and closed. */
+/** An HTTP request whose head, or whole, has not arrived in this time is answered by 408 and closed; so is one whose answer is not taken, without the 408. */
 export const httpHeadMillis = 10_000
 export const httpRequestMillis = 60_000
 
 /** An HTTP connection without a request is closed after this time. */
 export const httpIdleMillis = 30_000
+
+/** How often HTTP connections are looked at for those. */
+export const httpCheckMillis = 500
 
 /** A health check that has no answer from the cluster in this time fails. */
 export const healthMillis = 2_000

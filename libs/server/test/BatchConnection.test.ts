@@ -1,0 +1,229 @@
+import type { Kv } from "@dkv/kv"
+import { BatchReply, BatchRequest, Bytes, Frame, Limits as WireLimits } from "@dkv/protocol"
+import type { Operation } from "@dkv/protocol"
+import { Limits as RaftLimits } from "@dkv/raft"
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Effect, Queue } from "effect"
+import type { NonEmptyReadonlyArray } from "effect/Array"
+import type { Socket } from "effect/socket"
+import { BatchConnection } from "../src/BatchConnection.ts"
+import { Account, Intake } from "../src/Intake.ts"
+import * as Limits from "../src/Limits.ts"
+
+const mebi = 1024 * 1024
+
+type Chunks = NonEmptyReadonlyArray<Uint8Array>
+
+/** A connection whose other end is the test. Writing waits for `taken`. */
+const connect = Effect.fnUntraced(function*(kv: Partial<Kv.Kv["Service"]>, options: {
+  readonly intake?: Intake
+  readonly taken?: Effect.Effect<void>
+} = {}) {
+  const intake = options.intake ?? new Intake()
+  const input = yield* Queue.unbounded<Chunks>()
+  const replies = new Map<number, ReadonlyArray<Operation.Result>>()
+  const decoder = new Frame.Decoder(WireLimits.replyBytesMax)
+  const writeAll = (chunks: ReadonlyArray<Uint8Array | string>) =>
+    Effect.andThen(
+      options.taken ?? Effect.void,
+      Effect.sync(() => {
+        for (const chunk of chunks) {
+          decoder.push(chunk as Uint8Array, (frame) => {
+            const reply = BatchReply.decode(frame)
+            if ("_tag" in reply && reply._tag === "Reply") replies.set(reply.id, reply.results)
+          })
+        }
+      })
+    )
+  const writer: Socket.Writer = { write: (chunk) => writeAll([chunk as Uint8Array]), writeAll }
+  const connection = new BatchConnection(
+    { write: () => Effect.never, read: () => Effect.never, ...kv },
+    intake,
+    yield* Effect.context<never>(),
+    yield* Effect.scope
+  )
+  yield* Effect.forkScoped(connection.run(Queue.take(input), writer), { startImmediately: true })
+  const send = (...chunks: Array<Uint8Array>) => Queue.offerUnsafe(input, [Buffer.concat(chunks)])
+  return { connection, intake, replies, send }
+})
+
+const until = (done: () => boolean): Effect.Effect<void> =>
+  Effect.suspend(() => done() ? Effect.void : Effect.andThen(Effect.yieldNow, until(done)))
+
+const settled = Effect.repeat(Effect.yieldNow, { times: 200 })
+
+const batch = (
+  id: number,
+  operations: ReadonlyArray<Operation.Operation>,
+  consistency: Operation.Consistency = "linearizable"
+): Uint8Array => BatchRequest.encode({ id, consistency, timeoutMillis: 1000, operations })
+
+const put = (bytes: number): Operation.Operation => ({
+  _tag: "Put",
+  key: Bytes.utf8("k"),
+  value: new Uint8Array(bytes)
+})
+const get: Operation.Operation = { _tag: "Range", key: Bytes.utf8("k"), end: Bytes.empty, limit: 0, reverse: false }
+const scan: Operation.Operation = { ...get, end: Bytes.utf8("z") }
+
+/** Answers of 4 MiB each, and no more than four of them in one call, as the real service does. */
+const bounded = (calls: Array<number>): Partial<Kv.Kv["Service"]> => ({
+  read: (ops) =>
+    Effect.sync(() => {
+      calls.push(ops.length)
+      return ops.map(({ key }, place): Kv.RangeResult =>
+        place >= 4
+          ? { _tag: "Invalid", reason: "AnswerTooLarge", message: "too large" }
+          : {
+            _tag: "Range",
+            revision: 2,
+            more: false,
+            kvs: [{
+              key,
+              value: new Uint8Array(4 * mebi - 100),
+              createRevision: 2,
+              modRevision: 2,
+              version: 1,
+              lease: 0
+            }]
+          }
+      )
+    })
+})
+
+describe("a batch connection", () => {
+  it.effect("cuts what came together into groups that raft takes, in order", () =>
+    Effect.gen(function*() {
+      const groups: Array<ReadonlyArray<number>> = []
+      const { replies, send } = yield* connect({
+        write: (ops) => {
+          groups.push(ops.map((op) => op._tag === "Put" ? op.value.length : 0))
+          return Effect.succeed(ops.map(() => ({ _tag: "Put", revision: 2 })))
+        }
+      })
+      const sizes = [mebi, mebi + 1, mebi + 2]
+      send(...Array.from({ length: 8 }, (_, each) => batch(each + 1, sizes.map((size) => put(size + each)))))
+      yield* until(() => replies.size === 8)
+      for (const group of groups) {
+        assert.isAtMost(group.reduce((sum, size) => sum + size + 64, 0), RaftLimits.groupBytesMax)
+      }
+      assert.deepStrictEqual(
+        groups.flat(),
+        Array.from({ length: 8 }, (_, each) => sizes.map((size) => size + each)).flat()
+      )
+      assert.strictEqual(groups.length, 4)
+    }).pipe(Effect.scoped))
+
+  it.effect("asks again for batches that others of the same read left no room for", () =>
+    Effect.gen(function*() {
+      const calls: Array<number> = []
+      const { replies, send } = yield* connect(bounded(calls))
+      send(...Array.from({ length: 10 }, (_, each) => batch(each + 1, [scan])))
+      yield* until(() => replies.size === 10)
+      assert.deepStrictEqual(calls, [10, 6, 2])
+      for (const results of replies.values()) assert.strictEqual(results[0]!._tag, "Range")
+    }).pipe(Effect.scoped))
+
+  it.effect("leaves it to the client to cut a batch whose own answers are too large", () =>
+    Effect.gen(function*() {
+      const calls: Array<number> = []
+      const { replies, send } = yield* connect(bounded(calls))
+      send(batch(1, [scan, scan, scan, scan, scan, scan]), batch(2, [get]))
+      yield* until(() => replies.size === 2)
+      assert.deepStrictEqual(calls, [7, 1])
+      const tags = replies.get(1)!.map((result) => "reason" in result ? result.reason : result._tag)
+      assert.strictEqual(tags[0], "Range")
+      assert.strictEqual(tags[5], "AnswerTooLarge")
+      assert.strictEqual(replies.get(2)![0]!._tag, "Range")
+    }).pipe(Effect.scoped))
+
+  it.effect("does not read on for a client that does not take its answers", () =>
+    Effect.gen(function*() {
+      const calls: Array<number> = []
+      const gate = yield* Deferred.make<void>()
+      const { replies, send } = yield* connect(bounded(calls), { taken: Deferred.await(gate) })
+      send(...Array.from({ length: 40 }, (_, each) => batch(each + 1, [scan])))
+      yield* settled
+      assert.isAtMost(calls.length, 2)
+      yield* Deferred.succeed(gate, undefined)
+      yield* until(() => replies.size === 40)
+    }).pipe(Effect.scoped))
+
+  it.effect("carries out so many scans at once over all connections, and others beside them", () =>
+    Effect.gen(function*() {
+      const intake = new Intake()
+      const gate = yield* Deferred.make<void>()
+      let running = 0
+      let most = 0
+      const kv: Partial<Kv.Kv["Service"]> = {
+        read: (ops, { consistency }) =>
+          Effect.suspend(() => {
+            const results = ops.map((): Kv.RangeResult => ({ _tag: "Range", revision: 1, kvs: [], more: false }))
+            if (ops[0]!.end.length === 0 || consistency === "stale") return Effect.succeed(results)
+            most = Math.max(most, ++running)
+            return Effect.map(Deferred.await(gate), () => {
+              running--
+              return results
+            })
+          })
+      }
+      const peers = yield* Effect.forEach(Array.from({ length: 40 }), () => connect(kv, { intake }))
+      for (const { send } of peers) {
+        send(batch(1, [scan]))
+        send(batch(2, [get]))
+        send(batch(3, [scan], "stale"))
+      }
+      yield* until(() => peers.every(({ replies }) => replies.has(2) && replies.has(3)))
+      assert.strictEqual(running, Limits.scanReadsMax)
+      yield* Deferred.succeed(gate, undefined)
+      yield* until(() => peers.every(({ replies }) => replies.has(1)))
+      assert.strictEqual(most, Limits.scanReadsMax)
+    }).pipe(Effect.scoped))
+
+  it.effect("counts what it holds, half a frame included, and gives all of it back", () =>
+    Effect.gen(function*() {
+      const held: Array<number> = []
+      class Watched extends Intake {
+        override hold(account: Account, bytes: number): void {
+          super.hold(account, bytes)
+          held.push(bytes)
+        }
+      }
+      const { connection, replies, send } = yield* connect({
+        write: (ops) => Effect.as(Effect.yieldNow, ops.map(() => ({ _tag: "Put", revision: 2 })))
+      }, { intake: new Watched() })
+      const whole = batch(1, [put(mebi)])
+      send(whole.subarray(0, mebi / 2))
+      yield* until(() => held.at(-1)! >= mebi / 2 - 4)
+      send(whole.subarray(mebi / 2))
+      yield* until(() => replies.has(1))
+      yield* settled
+      assert.isAtLeast(Math.max(...held), mebi)
+      assert.strictEqual(held.at(-1), 0)
+      send(whole.subarray(0, mebi / 2))
+      yield* until(() => held.at(-1)! >= mebi / 2 - 4)
+      connection.end()
+      assert.strictEqual(held.at(-1), 0)
+    }).pipe(Effect.scoped))
+
+  it.effect("waits while others fill the memory, but still finishes what it has begun to send", () =>
+    Effect.gen(function*() {
+      const intake = new Intake()
+      const [first, other] = [new Account(), new Account()]
+      intake.hold(first, Limits.inflightFloorBytes)
+      intake.hold(other, Limits.inflightBytesTotalMax)
+      intake.enqueue(first)
+      const { replies, send } = yield* connect(
+        { write: (ops) => Effect.succeed(ops.map(() => ({ _tag: "Put", revision: 2 }))) },
+        { intake }
+      )
+      const whole = batch(1, [put(mebi)])
+      send(whole.subarray(0, mebi / 2))
+      yield* settled
+      send(whole.subarray(mebi / 2))
+      yield* settled
+      assert.isFalse(replies.has(1))
+      intake.answered(first)
+      yield* until(() => replies.has(1))
+    }).pipe(Effect.scoped))
+})

@@ -1,0 +1,124 @@
+/** Rare calls over a real socket: every kind of error arrives as what it was. */
+import { Admin, Hello, RpcWire } from "@dkv/protocol"
+import { MembershipError, RaftError } from "@dkv/raft"
+import { NodeSocket } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, Option } from "effect"
+import { RpcClient } from "effect/rpc"
+import type { RpcClientError } from "effect/rpc"
+import { Socket } from "effect/socket"
+import { me, open } from "./clientPortParts.ts"
+import type { Port } from "./clientPortParts.ts"
+
+const call = Effect.fnUntraced(function*(port: Port) {
+  const { host, port: number } = port.addresses[0]!
+  const tcp = yield* NodeSocket.makeNet({ host, port: number })
+  const pull = yield* Socket.readerBytes(tcp)
+  const writer = yield* tcp.writer
+  yield* writer.write(Hello.encodeClient("rpc"))
+  let hello: Uint8Array = new Uint8Array(0)
+  while (Hello.decodeServer(hello, "rpc") === undefined) {
+    for (const chunk of yield* pull) hello = Buffer.concat([hello, chunk])
+  }
+  const socket = Socket.make({
+    reader: Effect.succeed({ pull, upgrade: Socket.SocketUpgradeError.unsupported }),
+    writer: Effect.succeed(writer)
+  })
+  const context = yield* Layer.build(
+    RpcClient.layerProtocolSocket({ retryTransientErrors: false }).pipe(
+      Layer.provide([Layer.succeed(Socket.Socket, socket), RpcWire.layerSerialization])
+    )
+  )
+  return yield* RpcClient.make(Admin.group, { disableTracing: true }).pipe(Effect.provideContext(context))
+})
+
+const changes = [
+  "Pending",
+  "NotReady",
+  "NoQuorum",
+  "LastVoter",
+  "NotFound",
+  "Conflict",
+  "NotVoter",
+  "NoLeader",
+  "Busy",
+  "Stopped",
+  "Lost",
+  "Unknown",
+  "Timeout"
+] as const
+
+const check = (error: unknown, reason: string, message: string | RegExp): void => {
+  assert.instanceOf(error, Admin.AdminError)
+  assert.strictEqual(error.reason, reason)
+  assert.match(error.message, message instanceof RegExp ? message : new RegExp(message))
+}
+
+describe("a rare call", () => {
+  for (const reason of changes) {
+    it.live(`that raft turns away with ${reason} says so to the caller`, () =>
+      Effect.gen(function*() {
+        const refusal = new MembershipError({ reason, message: `because of ${reason}` })
+        const client = yield* call(
+          yield* open({
+            node: { changeMembership: () => Effect.fail(refusal), transferLeadership: () => Effect.fail(refusal) }
+          })
+        )
+        const patience = { timeoutMillis: 1000 }
+        for (
+          const refused of [
+            client.MemberLeave({ member: "a", force: false, ...patience }),
+            client.MemberPromote({ member: me, force: false, ...patience }),
+            client.LeaderTransfer({ to: Option.none(), ...patience }),
+            client.MemberJoin({
+              name: "b",
+              id: Option.some("0000000000000002"),
+              peerAddress: "b:2380",
+              clientAddress: "",
+              learnerOnly: false,
+              ...patience
+            })
+          ]
+        ) {
+          check(
+            yield* Effect.flip(
+              Effect.asVoid<unknown, Admin.AdminError | RpcClientError.RpcClientError, never>(refused)
+            ),
+            reason,
+            `because of ${reason}`
+          )
+        }
+      }).pipe(Effect.scoped))
+  }
+
+  for (const [reason, told] of [["NoLeader", "NoLeader"], ["Refused", "Refused"], ["TooLarge", "Invalid"]] as const) {
+    it.live(`that cannot be confirmed because of ${reason} is ${told}, unless it may be stale`, () =>
+      Effect.gen(function*() {
+        const failing = Effect.fail(new RaftError({ reason, message: "not now" }))
+        const client = yield* call(yield* open({ node: { readBarrier: () => failing } }))
+        check(yield* Effect.flip(client.MemberList({ stale: false, timeoutMillis: 1000 })), told, "not now")
+        const { members } = yield* client.MemberList({ stale: true, timeoutMillis: 1000 })
+        assert.deepStrictEqual(members.map(({ isLeader, name, role }) => ({ isLeader, name, role })), [
+          { isLeader: true, name: "a", role: "voter" }
+        ])
+      }).pipe(Effect.scoped))
+  }
+
+  it.live("about nobody is NotFound and names those that there are", () =>
+    Effect.gen(function*() {
+      const client = yield* call(yield* open())
+      const error = yield* Effect.flip(client.MemberLeave({ member: "zoe", force: false, timeoutMillis: 1000 }))
+      check(error, "NotFound", /zoe; there are: a$/)
+    }).pipe(Effect.scoped))
+
+  it.live("that makes no sense is Invalid", () =>
+    Effect.gen(function*() {
+      const client = yield* call(yield* open())
+      const join = { peerAddress: "b:2380", clientAddress: "", learnerOnly: false, timeoutMillis: 1000 }
+      const refused = (name: string, id: Option.Option<string>) => Effect.flip(client.MemberJoin({ name, id, ...join }))
+      check(yield* refused("b", Option.some("nonsense")), "Invalid", /no member id/)
+      check(yield* refused("", Option.none()), "Invalid", /needs a name/)
+      check(yield* refused("b".repeat(300), Option.none()), "Invalid", /longer than/)
+      check(yield* refused("b", Option.none()), "Invalid", /name the id/)
+    }).pipe(Effect.scoped))
+})
