@@ -11,10 +11,10 @@ type ClientService = Client.Client["Service"]
 /** The client, by a name of its own. */
 export interface Service extends ClientService {}
 
-/** A client of the given members. */
+/** A client of the given members. Patient, since a busy machine may stop everything for seconds. */
 export const clientOf = Effect.fnUntraced(function*(
   seats: ReadonlyArray<Seat>,
-  timeoutMillis = 5000
+  timeoutMillis = 15_000
 ): Effect.fn.Return<Service, ClientError, Scope.Scope> {
   const context = yield* Layer.build(
     Client.layer({ endpoints: seats.map((seat) => seat.clientAddress), timeoutMillis })
@@ -24,7 +24,7 @@ export const clientOf = Effect.fnUntraced(function*(
 
 /** What one member says of itself. */
 export const statusOf = (seat: Seat): Effect.Effect<Admin.StatusView, ClientError> =>
-  Effect.scoped(Effect.flatMap(clientOf([seat], 2000), (client) => client.status))
+  Effect.scoped(Effect.flatMap(clientOf([seat], 5000), (client) => client.status))
 
 /** Waits until `check` gives something. */
 export const eventually = <A>(
