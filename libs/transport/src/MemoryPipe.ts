@@ -2,22 +2,22 @@
  * One direction between two ends inside this process: items come out in the order in which they went in, after the delay
  * of their link and not while it is blocked. Mutable; one end offers, the other pulls.
  */
+import { Wakeup } from "@dkv/raft"
 import { Clock, Effect } from "effect"
 import type { Link, Traffic } from "./MemoryNetwork.ts"
-import { Signal } from "./Signal.ts"
 
 export class MemoryPipe<A> implements Traffic {
   readonly link: Link
   readonly #clock: Clock.Clock
-  readonly #arrived: Signal
-  readonly #drained: Signal
+  readonly #arrived: Wakeup.Wakeup
+  readonly #drained: Wakeup.Wakeup
   #items: Array<{ readonly item: A; readonly bytes: number; readonly dueMillis: number }> = []
   #bytes = 0
   #lastDueMillis = 0
   #ended = false
   #broken = false
 
-  constructor(link: Link, clock: Clock.Clock, arrived: Signal, drained: Signal) {
+  constructor(link: Link, clock: Clock.Clock, arrived: Wakeup.Wakeup, drained: Wakeup.Wakeup) {
     this.link = link
     this.#clock = clock
     this.#arrived = arrived
@@ -26,7 +26,7 @@ export class MemoryPipe<A> implements Traffic {
   }
 
   static readonly make = Effect.fnUntraced(function*<A>(link: Link) {
-    return new MemoryPipe<A>(link, yield* Clock.Clock, yield* Signal.make, yield* Signal.make)
+    return new MemoryPipe<A>(link, yield* Clock.Clock, yield* Wakeup.make, yield* Wakeup.make)
   })
 
   /** Bytes on their way. */
@@ -53,7 +53,7 @@ export class MemoryPipe<A> implements Traffic {
     this.#lastDueMillis = dueMillis
     this.#items.push({ item, bytes, dueMillis })
     this.#bytes += bytes
-    this.#arrived.notify()
+    this.#arrived.ringUnsafe()
   }
 
   /** No more items; those on their way still arrive, and then `pull` answers undefined. */
@@ -71,7 +71,7 @@ export class MemoryPipe<A> implements Traffic {
   }
 
   readonly wake = (): void => {
-    this.#arrived.notify()
+    this.#arrived.ringUnsafe()
   }
 
   /** Waits until `bytesMax` bytes or fewer are on their way, or the pipe is closed. */
@@ -111,13 +111,13 @@ export class MemoryPipe<A> implements Traffic {
     while (end < items.length && items[end]!.dueMillis <= nowMillis) this.#bytes -= items[end++]!.bytes
     this.#items = end === items.length ? [] : items.slice(end)
     if (this.#items.length === 0) this.#lastDueMillis = 0
-    this.#drained.notify()
+    this.#drained.ringUnsafe()
     return items.slice(0, end).map(({ item }) => item)
   }
 
   #settle(): void {
-    this.#arrived.notify()
-    this.#drained.notify()
+    this.#arrived.ringUnsafe()
+    this.#drained.ringUnsafe()
   }
 
   #nowMillis(): number {

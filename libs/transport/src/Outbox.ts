@@ -3,23 +3,23 @@
  * frames and bytes, both counted until the write has finished; a full outbox refuses, because Raft tolerates loss and
  * must never wait for a slow peer. Mutable; senders call `offer`, the one writer of a connection the rest.
  */
+import type { Wakeup } from "@dkv/raft"
 import * as Frame from "./Frame.ts"
 import type { FrameType } from "./Frame.ts"
 import { frameBytesMax, queueFramesMax } from "./Limits.ts"
-import type { Signal } from "./Signal.ts"
 
 export class Outbox {
   readonly #bytesMax: number
-  readonly #signal: Signal
+  readonly #work: Wakeup.Wakeup
   #frames: Array<Frame.Frame> = []
   #head = 0
   #bytes = 0
   #count = 0
 
-  /** `bytesMax` bounds the messages in bytes; `signal` wakes the writer. */
-  constructor(bytesMax: number, signal: Signal) {
+  /** `bytesMax` bounds the messages in bytes; `work` wakes the writer. */
+  constructor(bytesMax: number, work: Wakeup.Wakeup) {
     this.#bytesMax = bytesMax
-    this.#signal = signal
+    this.#work = work
   }
 
   /** Queued and not yet taken by the writer. */
@@ -40,7 +40,7 @@ export class Outbox {
     this.#bytes += frame.bytes
     this.#count++
     this.#frames.push(frame)
-    this.#signal.notify()
+    this.#work.ringUnsafe()
     return true
   }
 

@@ -9,7 +9,7 @@
  *
  * A silent link (cable pulled, machine gone) is found by pings, counted as in `Limits`.
  */
-import type { Transport } from "@dkv/raft"
+import { type Transport, Wakeup } from "@dkv/raft"
 import { Deferred, Effect, Exit, Option, Random } from "effect"
 import type { Scope } from "effect"
 import { ConnectionError } from "./Connection.ts"
@@ -19,7 +19,6 @@ import type { Hello, Refusal } from "./Handshake.ts"
 import { bulkIdlePings, pingMillis, queueBytesMax, redialMillis, silentPingsMax, writeBytesMax } from "./Limits.ts"
 import { Outbox } from "./Outbox.ts"
 import type { DialError, PeerPort } from "./PeerPort.ts"
-import { Signal } from "./Signal.ts"
 
 /** `Idle`: a bulk lane with nothing to send. `Waiting`: the last attempt failed, and the next comes after a pause. */
 export type State = "Idle" | "Dialling" | "Up" | "Waiting"
@@ -36,8 +35,8 @@ export class Outgoing {
   readonly peer: Transport.Peer
   readonly lane: Transport.Lane
   readonly outbox: Outbox
-  readonly work: Signal
-  readonly kicked: Signal
+  readonly work: Wakeup.Wakeup
+  readonly kicked: Wakeup.Wakeup
   state: State
   /** Why the last attempt failed; undefined once the link is up. */
   failure: string | undefined = undefined
@@ -50,7 +49,7 @@ export class Outgoing {
   #idlePings = 0
   #blockedWrite = -1
 
-  constructor(peer: Transport.Peer, lane: Transport.Lane, work: Signal, kicked: Signal) {
+  constructor(peer: Transport.Peer, lane: Transport.Lane, work: Wakeup.Wakeup, kicked: Wakeup.Wakeup) {
     this.peer = peer
     this.lane = lane
     this.outbox = new Outbox(queueBytesMax[lane], work)
@@ -68,14 +67,14 @@ export class Outgoing {
 
   /** Dials now if it is pausing: there is a sign that the peer is there. */
   kick(): void {
-    if (this.state === "Waiting") this.kicked.notify()
+    if (this.state === "Waiting") this.kicked.ringUnsafe()
   }
 
   /** Ends the link after what is queued. */
   close(): void {
     this.closing = true
-    this.work.notify()
-    this.kicked.notify()
+    this.work.ringUnsafe()
+    this.kicked.ringUnsafe()
   }
 
   up(): void {
@@ -107,7 +106,7 @@ export class Outgoing {
 
 /** A link that is not dialled yet. */
 export const make = Effect.fnUntraced(function*(peer: Transport.Peer, lane: Transport.Lane) {
-  return new Outgoing(peer, lane, yield* Signal.make, yield* Signal.make)
+  return new Outgoing(peer, lane, yield* Wakeup.make, yield* Wakeup.make)
 })
 
 /** Keeps `link` up until it is closed or interrupted. */
