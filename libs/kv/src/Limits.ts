@@ -40,7 +40,7 @@ export const cacheRowOverheadBytes = 400
 export const cacheValueBytesMax = 16 * 1024
 
 /** Applied changes wait this long for more to be written with them, unless there are so many bytes of them, or somebody waits. */
-export const lingerMillis = 5
+export const lingerMillis = 20
 export const lingerBytes = 256 * 1024
 
 /** Applied changes that may wait for the storage; beyond it, `apply` waits before it takes the next batch. */

@@ -50,5 +50,9 @@ export const writeUint64 = (view: DataView, offset: number, value: number): void
 }
 
 /** Reads 8 big-endian bytes as a safe integer; a value beyond 2^53 - 1 comes back as an unsafe number for the caller to refuse. */
-export const readUint64 = (view: DataView, offset: number): number =>
-  view.getUint32(offset) * 0x1_0000_0000 + view.getUint32(offset + 4)
+export const readUint64 = (view: DataView, offset: number): number => {
+  const high = view.getUint32(offset)
+  const low = view.getUint32(offset + 4)
+  // The product of a multiplication is a float, which V8 boxes in every entry that is kept; nearly all numbers are small.
+  return high === 0 ? low : high * 0x1_0000_0000 + low
+}

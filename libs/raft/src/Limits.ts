@@ -40,7 +40,10 @@ export const commitDelayMillis = 5
 export const applyEntriesMax = 4096
 export const applyBytesMax = 4 * 1024 * 1024
 
-/** Entries kept in memory, in count and payload bytes, beyond those not yet applied; older ones are read from the log. */
+/**
+ * Entries kept in memory for members that are slow to acknowledge them, in count and payload bytes, beyond those not yet applied; older ones are read
+ * from the log. What was appended or received together leaves memory together, once all of it may.
+ */
 export const cacheEntriesMax = 20_000
 export const cacheBytesMax = 8 * 1024 * 1024
 

@@ -178,7 +178,8 @@ export class Proposals {
         this.succeed(group, group.results === undefined ? part : group.results.concat(part))
       } else group.results = group.results === undefined ? part : group.results.concat(part)
     }
-    if (this.appendedHead > 1024 || this.appendedHead === this.appended.length) {
+    if (this.appendedHead > 0) {
+      // At once: a group that is answered must not keep its commands and results.
       this.appended = this.appended.slice(this.appendedHead)
       this.appendedHead = 0
     }

@@ -155,6 +155,7 @@ const carryOut = (member: Member, out: Outputs, time: number): void => {
     orderWrites(member, out)
     member.cache.evict(core.durableIndex, Limits.cacheBacklogBytesMax, Limits.cacheBacklogEntriesMax)
   }
+  member.cache.evict(core.releasableIndex, 0, 0)
   sendMessages(member, out)
   for (const permit of out.permits) {
     const slot = slotOf(member, permit.peer)

@@ -43,6 +43,20 @@ describe("entry cache", () => {
     assert.isUndefined(cache.read(9, 10, 1000, 1000))
   })
 
+  it("lets go at once of what nobody who keeps up asks for, and goes on with what is left", () => {
+    const cache = new EntryCache()
+    for (let index = 1; index <= 100; index += 2) cache.append([entry(index, 1, 10), entry(index + 1, 1, 10)])
+    cache.evict(75, 0, 0)
+    assert.isUndefined(cache.read(75, 100, Infinity, Infinity))
+    assert.strictEqual(indices(cache.read(76, 100, Infinity, Infinity))!.length, 25)
+    cache.truncate(78)
+    cache.append([entry(78, 2, 10)])
+    assert.deepStrictEqual(indices(cache.read(76, 100, Infinity, Infinity)), [76, 77, 78])
+    cache.evict(78, 0, 0)
+    cache.append([entry(79, 2, 10)])
+    assert.deepStrictEqual(indices(cache.read(79, 100, Infinity, Infinity)), [79])
+  })
+
   it("answers as a list would, after any appends, truncations and evictions", () => {
     let state = 11
     const next = (bound: number) => {

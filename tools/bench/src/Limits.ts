@@ -47,3 +47,7 @@ export const failovers = 20
 /** Puts of the memory row, and the callers that make them. */
 export const memoryPuts = 1_000_000
 export const memoryCallers = 100
+
+/** What every fresh cluster is given to do before anything counts: programs that are compiled while they run are slow at first, and none runs for seconds only. */
+export const warmupCallers = 100
+export const warmupMillis = 6000

@@ -163,6 +163,19 @@ export class Core {
     return Math.min(this.commitIndex, this.durableIndex)
   }
 
+  /**
+   * Entries up to here need not be at hand any more: they are durable and applied here, and everyone whom this leader replicates to and who answers has them
+   * durably. Who is slower than that, or is not being replicated to, needs them from the log.
+   */
+  get releasableIndex(): LogIndex {
+    let index = Math.min(this.appliedIndex, this.durableIndex)
+    if (this.role !== "Leader") return index
+    for (const progress of this.progress.values()) {
+      if (progress.state === "Replicate" && this.answers(progress.id)) index = Math.min(index, progress.match)
+    }
+    return index
+  }
+
   /** Of a leader: whether the member answered within the last election timeout; it answers itself. */
   answers(id: MemberId): boolean {
     return id === this.id || this.progress.get(id)?.isActive(this.now, this.settings.electionTimeoutMillis) === true

@@ -45,6 +45,30 @@ describe("flow control", () => {
     assert.strictEqual(script.core(1).progress.get(idOf(2))!.window.bytes, 70, "one as before, and one with the rest")
   })
 
+  it("entries are kept at hand until they are applied here, and those who are replicated to and answer have them", () => {
+    const script = three()
+    script.elect(1)
+    script.run()
+    script.isolated.add(3)
+    script.propose(1, "a", "b", "c")
+    script.run()
+    const core = script.core(1)
+    const slow = core.progress.get(idOf(3))!
+    script.step(1, { _tag: "Applied", index: core.applicableIndex })
+    assert.isBelow(slow.match, core.appliedIndex)
+    slow.state = "Replicate"
+    assert.strictEqual(core.releasableIndex, slow.match, "it answered a moment ago")
+    slow.state = "Probe"
+    assert.strictEqual(core.releasableIndex, core.appliedIndex, "it reads the log")
+    slow.state = "Replicate"
+    slow.heardAt = -Infinity
+    assert.strictEqual(core.releasableIndex, core.appliedIndex, "it does not answer")
+    core.appliedIndex--
+    assert.strictEqual(core.releasableIndex, core.appliedIndex, "still to be applied")
+    const follower = script.core(2)
+    assert.strictEqual(follower.releasableIndex, Math.min(follower.appliedIndex, follower.durableIndex))
+  })
+
   it("a message carries at most so many bytes, but a larger entry travels alone", () => {
     const script = three({ messageBytesMax: 25 })
     script.elect(1)

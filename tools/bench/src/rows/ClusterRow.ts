@@ -1,5 +1,5 @@
 /**
- * The real cluster, etcd and the ceiling under the same load. In each round every system is started anew, filled, measured and stopped before the next one starts;
+ * The real cluster, etcd and the ceiling under the same load. In each round every system is started anew, filled, warmed up, measured and stopped before the next one starts;
  * the order moves on by one per round, so that none always comes first.
  */
 import { Effect, Option } from "effect"
@@ -11,7 +11,7 @@ import type { Cluster } from "../clusters/Cluster.ts"
 import { temporaryDirectory } from "../clusters/Cluster.ts"
 import * as DkvCluster from "../clusters/DkvCluster.ts"
 import * as EtcdCluster from "../clusters/EtcdCluster.ts"
-import { connectionsPerMemberMax, etcdPutsPerSecondMin } from "../Limits.ts"
+import { connectionsPerMemberMax, etcdPutsPerSecondMin, warmupCallers, warmupMillis } from "../Limits.ts"
 import * as Generator from "../load/Generator.ts"
 import type { Command, Measurement } from "../load/Protocol.ts"
 import type { Operation } from "../load/Workload.ts"
@@ -108,6 +108,14 @@ export const measureSystem = Effect.fnUntraced(function*(
 ) {
   const progress = yield* Progress
   const { cluster, generator } = yield* prepared(system, options)
+  yield* generator.measure({
+    operation: "put",
+    callers: warmupCallers,
+    connections: connections.get(warmupCallers) ?? 1,
+    warmupMillis: 0,
+    measureMillis: warmupMillis,
+    pids: []
+  })
   const samples: Array<Sample> = []
   const before = yield* revisionOf(cluster)
   let puts = 0
