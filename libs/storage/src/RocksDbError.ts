@@ -17,7 +17,7 @@ const reasonOf = (code: string, message: string): StorageError["reason"] => {
   if (code === "ENOSPC" || code === "EDQUOT" || /no space left|quota exceeded/i.test(message)) return "Full"
   if (/lock hold|while lock file/i.test(message)) return "Locked"
   if (/session is closed|is destroyed/i.test(message)) return "Closed"
-  if (/corrupt|checksum mismatch|bad (block|record|magic)|truncated|does not exist|no such file/i.test(message)) {
+  if (/corrupt|(checksum|crc) mismatch|bad (block|record|magic)|truncated|does not exist|no such file/i.test(message)) {
     return "Corrupt"
   }
   return "Io"

@@ -18,7 +18,13 @@ const options = {
   // An ordinary crash leaves a torn tail; what is lost with it was not flushed, and the log has it.
   walRecoveryMode: RocksDB.constants.walRecoveryMode.POINT_IN_TIME,
   writeBufferSize: 16 << 20,
-  maxWriteBufferNumber: 3
+  maxWriteBufferNumber: 3,
+  // Large rows are written once, beside the ordered files, instead of again in each compaction. A file of them goes when the last row in it is gone; rows
+  // are not moved out of old ones, which would write everything again after all.
+  enableBlobFiles: true,
+  enableBlobGarbageCollection: false,
+  minBlobSize: 4096,
+  blobFileSize: 64 << 20
 }
 
 /** Mutable; owned by the storage that opened it. */
@@ -146,5 +152,9 @@ export const scanRows = (
 }
 
 export const approximateBytes = (db: RocksDB): Promise<number> =>
-  Promise.all(["rocksdb.total-sst-files-size", "rocksdb.cur-size-all-mem-tables"].map((name) => db.getProperty(name)))
+  Promise.all(
+    ["rocksdb.total-sst-files-size", "rocksdb.total-blob-file-size", "rocksdb.cur-size-all-mem-tables"].map((name) =>
+      db.getProperty(name)
+    )
+  )
     .then((sizes) => sizes.reduce((sum, size) => sum + Number(size), 0))

@@ -8,6 +8,10 @@ declare module "rocksdb-native" {
     readonly walRecoveryMode?: number
     readonly writeBufferSize?: number
     readonly maxWriteBufferNumber?: number
+    readonly enableBlobFiles?: boolean
+    readonly enableBlobGarbageCollection?: boolean
+    readonly minBlobSize?: number
+    readonly blobFileSize?: number
   }
 
   interface Range {

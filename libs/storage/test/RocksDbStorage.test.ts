@@ -76,6 +76,32 @@ describe("RocksDbStorage", () => {
       assert.strictEqual((yield* refusal(directory)).reason, "Corrupt")
     }))
 
+  it.live("rot in the file of a large row is reported as Corrupt when it is read, and never returned", () =>
+    Effect.gen(function*() {
+      const directory = yield* temporaryDirectory
+      const large = "x".repeat(10_000)
+      yield* withStorage(directory, (storage) =>
+        Effect.andThen(
+          storage.write([put("a", large), put("b", "small"), put("c", large)]),
+          storage.flush
+        ))
+      const file = Fs.readdirSync(`${directory}/000001`).find((name) => name.endsWith(".blob"))!
+      const content = Fs.readFileSync(`${directory}/000001/${file}`)
+      content.fill(0x55, 15_000, 15_008)
+      Fs.writeFileSync(`${directory}/000001/${file}`, content)
+      yield* withStorage(directory, (storage) =>
+        Effect.gen(function*() {
+          assert.strictEqual(yield* get(storage, "a"), large)
+          assert.strictEqual(yield* get(storage, "b"), "small")
+          const error = yield* Effect.flip(storage.get(bytes("c")))
+          assert.strictEqual(error.reason, "Corrupt")
+          assert.strictEqual((yield* Effect.flip(storage.getMany([bytes("b"), bytes("c")]))).reason, "Corrupt")
+        }))
+      assert.strictEqual((yield* refusal(directory)).reason, "Corrupt")
+      Fs.rmSync(`${directory}/000001/${file}`)
+      assert.strictEqual((yield* refusal(directory)).reason, "Corrupt")
+    }))
+
   it.live("a pointer that names no database is Corrupt", () =>
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory
