@@ -15,13 +15,23 @@ import type { Mailbox } from "./Mailbox.ts"
 import { Transport } from "./Transport.ts"
 import type { Wakeup } from "./Wakeup.ts"
 
-/** Where the serving loop leaves the permit for a peer; a newer one replaces an unused one. */
+/** Where the serving loop leaves the permit for a peer that cannot be used at once; a newer one replaces an unused one. */
 export interface Slot {
   permit: Permit | undefined
+  /** Of the replicator that runs: uses a permit for entries in memory; false if they are not there, or others are still being read. */
+  sendCached: ((permit: Permit) => boolean) | undefined
   readonly wakeup: Wakeup
 }
 
-export const makeSlot = (wakeup: Wakeup): Slot => ({ permit: undefined, wakeup })
+export const makeSlot = (wakeup: Wakeup): Slot => ({ permit: undefined, sendCached: undefined, wakeup })
+
+/** Gives a permit to a peer's replicator. What is in memory is sent on this stack: waking the replicator for it would delay every entry. */
+export const handOver = (slot: Slot, permit: Permit): void => {
+  slot.permit = undefined
+  if (slot.sendCached?.(permit) === true) return
+  slot.permit = permit
+  slot.wakeup.ringUnsafe()
+}
 
 /** The last block of entries that was encoded: peers in step with each other need the same one. */
 export interface Encoded {
@@ -63,19 +73,34 @@ export const run = Effect.fnUntraced(function*(options: {
     mailbox.complete({ _tag: "Sent", peer, permit: permit.permit, to: permit.previousIndex + entries.length, bytes })
   }
 
+  let isReading = false
+  const sendCached = (permit: Permit): boolean => {
+    if (isReading) return false
+    const from = permit.previousIndex + 1
+    const cached = from > permit.to ? [] : cache.read(from, permit.to, permit.bytesMax, Limits.messageEntriesMax)
+    if (cached !== undefined) send(permit, cached)
+    return cached !== undefined
+  }
+
   const usePermit = Effect.suspend((): Effect.Effect<void, LogStoreError> => {
     const permit = slot.permit
     if (permit === undefined) return Effect.void
     slot.permit = undefined
-    const from = permit.previousIndex + 1
-    if (from > permit.to) return Effect.sync(() => send(permit, []))
-    const cached = cache.read(from, permit.to, permit.bytesMax, Limits.messageEntriesMax)
-    return cached !== undefined
-      ? Effect.sync(() => send(permit, cached))
-      : Effect.map(logStore.read(from, permit.to, permit.bytesMax), (entries) => send(permit, entries))
+    if (sendCached(permit)) return Effect.void
+    isReading = true
+    return Effect.map(logStore.read(permit.previousIndex + 1, permit.to, permit.bytesMax), (entries) => {
+      isReading = false
+      send(permit, entries)
+    })
   })
 
-  return yield* Effect.forever(Effect.andThen(slot.wakeup.wait, usePermit))
+  slot.sendCached = sendCached
+  return yield* Effect.ensuring(
+    Effect.forever(Effect.andThen(slot.wakeup.wait, usePermit)),
+    Effect.sync(() => {
+      if (slot.sendCached === sendCached) slot.sendCached = undefined
+    })
+  )
 })
 
 const encodeBlock = (encoded: Encoded, entries: ReadonlyArray<Entry>): Uint8Array => {

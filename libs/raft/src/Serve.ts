@@ -157,11 +157,7 @@ const carryOut = (member: Member, out: Outputs, time: number): void => {
   }
   member.cache.evict(core.releasableIndex, 0, 0)
   sendMessages(member, out)
-  for (const permit of out.permits) {
-    const slot = slotOf(member, permit.peer)
-    slot.permit = permit
-    slot.wakeup.ringUnsafe()
-  }
+  for (const permit of out.permits) Replicator.handOver(slotOf(member, permit.peer), permit)
   if (core.commitDeadline !== Infinity) member.commitWakeup.ringUnsafe()
   applier.advanceUnsafe(core.applicableIndex)
   for (const { group, reason } of out.refusals) {
