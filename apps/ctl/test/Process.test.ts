@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Random } from "effect"
 import { spawn } from "node:child_process"
 import type { ChildProcess } from "node:child_process"
 import * as Fs from "node:fs"
@@ -25,13 +25,20 @@ const dkvctl = (cwd: string, args: ReadonlyArray<string>, input: Uint8Array = ne
     child.stdin!.end(input)
   })
 
-const freePort = Effect.callback<number>((resume) => {
-  const server = Net.createServer()
-  server.listen(0, "127.0.0.1", () => {
-    const { port } = server.address() as Net.AddressInfo
-    server.close(() => resume(Effect.succeed(port)))
+/** A port that nobody listens on, below those that systems give to outgoing connections. */
+const freePort: Effect.Effect<number> = Effect.suspend(() =>
+  Effect.flatMap(
+    Random.nextIntBetween(10_000, 32_000),
+    (port) => Effect.flatMap(isFree(port), (free) => free ? Effect.succeed(port) : freePort)
+  )
+)
+
+const isFree = (port: number): Effect.Effect<boolean> =>
+  Effect.callback((resume) => {
+    const server = Net.createServer()
+    server.once("error", () => resume(Effect.succeed(false)))
+    server.listen(port, "127.0.0.1", () => server.close(() => resume(Effect.succeed(true))))
   })
-})
 
 const directory = Effect.acquireRelease(
   Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "dkvctl-"))),

@@ -1,5 +1,5 @@
 /** The program as a process of its own. */
-import { Effect, Schedule } from "effect"
+import { Effect, Random, Schedule } from "effect"
 import { spawn } from "node:child_process"
 import type { ChildProcess } from "node:child_process"
 import * as Fs from "node:fs"
@@ -79,22 +79,26 @@ export const temporaryDirectory = Effect.acquireRelease(
   (path) => Effect.sync(() => Fs.rmSync(path, { recursive: true, force: true }))
 )
 
-/** Ports that were free a moment ago. */
-export const freePorts = (count: number) =>
-  Effect.forEach(
-    Array.from({ length: count }),
-    () =>
-      Effect.acquireRelease(
-        Effect.callback<Net.Server>((resume) => {
-          const server = Net.createServer()
-          server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
-        }),
-        (server) => Effect.callback<void>((resume) => void server.close(() => resume(Effect.void)))
-      )
-  ).pipe(
-    Effect.map((servers) => servers.map((server) => (server.address() as Net.AddressInfo).port)),
-    Effect.scoped
-  )
+/**
+ * Ports that nobody listens on at the moment, below those that systems give to outgoing connections: before a member takes its port, or has it again after a
+ * restart, a connection of any program could have got one of those.
+ */
+export const freePorts = (count: number): Effect.Effect<ReadonlyArray<number>> =>
+  Effect.gen(function*() {
+    const ports = new Set<number>()
+    while (ports.size < count) {
+      const port = yield* Random.nextIntBetween(10_000, 32_000)
+      if (yield* isFree(port)) ports.add(port)
+    }
+    return [...ports]
+  })
+
+const isFree = (port: number): Effect.Effect<boolean> =>
+  Effect.callback((resume) => {
+    const server = Net.createServer()
+    server.once("error", () => resume(Effect.succeed(false)))
+    server.listen(port, "127.0.0.1", () => server.close(() => resume(Effect.succeed(true))))
+  })
 
 /** Flags of a cluster of one. */
 export const alone = (directory: string, [peer, client]: ReadonlyArray<number>): ReadonlyArray<string> => [

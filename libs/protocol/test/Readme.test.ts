@@ -9,7 +9,8 @@ const example = /```ts\n([^]*?)```/.exec(Fs.readFileSync(Path.join(here, "..", "
 it("the example of the README runs as it stands and prints what it says", () => {
   const said = execFileSync(process.execPath, ["--input-type=module-typescript", "-e", example], {
     cwd: here,
-    encoding: "utf8"
+    encoding: "utf8",
+    env: { ...process.env, FORCE_COLOR: "0" }
   })
   assert.strictEqual(said.trim(), /\/\/ => (.*)/.exec(example)![1])
 })

@@ -2,7 +2,7 @@
  * A cluster of real `dkv` processes on loopback, for tests that kill, freeze, cut off and rob them. Each member has a data directory and a log file
  * below one temporary directory, which goes with the scope; so do the processes.
  */
-import { Data, Deferred, Effect, Exit, Option, Scope } from "effect"
+import { Data, Deferred, Effect, Exit, Option, Random, Scope } from "effect"
 
 import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
@@ -146,17 +146,23 @@ const run = (logFile: string, args: ReadonlyArray<string>): Running => {
   }
 }
 
-/** Ports that nobody listens on at the moment. */
+/**
+ * Ports that nobody listens on at the moment, below those that systems give to outgoing connections: before a member takes its port, or has it again after a
+ * restart, a connection of any program could have got one of those.
+ */
 export const freePorts = (count: number): Effect.Effect<ReadonlyArray<number>> =>
-  Effect.callback((resume) => {
-    const servers = Array.from({ length: count }, () => Net.createServer())
-    const ports: Array<number> = []
-    for (const server of servers) {
-      server.listen(0, "127.0.0.1", () => {
-        ports.push((server.address() as Net.AddressInfo).port)
-        if (ports.length < count) return
-        let open = count
-        for (const each of servers) each.close(() => void (--open === 0 && resume(Effect.succeed(ports))))
-      })
+  Effect.gen(function*() {
+    const ports = new Set<number>()
+    while (ports.size < count) {
+      const port = yield* Random.nextIntBetween(10_000, 32_000)
+      if (yield* isFree(port)) ports.add(port)
     }
+    return [...ports]
+  })
+
+const isFree = (port: number): Effect.Effect<boolean> =>
+  Effect.callback((resume) => {
+    const server = Net.createServer()
+    server.once("error", () => resume(Effect.succeed(false)))
+    server.listen(port, "127.0.0.1", () => server.close(() => resume(Effect.succeed(true))))
   })

@@ -22,7 +22,7 @@ const output = (source: string) =>
     const child = execFile(
       process.execPath,
       ["--input-type=module-typescript", "-e", source],
-      { cwd: testkit, encoding: "utf8" },
+      { cwd: testkit, encoding: "utf8", env: { ...process.env, FORCE_COLOR: "0" } },
       (error, said) => resume(error === null ? Effect.succeed(said.trim()) : Effect.die(error))
     )
     return Effect.sync(() => child.kill())
