@@ -102,6 +102,19 @@ describe("the cache", () => {
       assert.deepStrictEqual(yield* look("a"), ["a=4@2/7/4", 1])
     }))
 
+  it.effect("has the value of a key whose last reader found it in the storage only", () =>
+    Effect.gen(function*() {
+      const storage = new MapStorage()
+      yield* Effect.scoped(Effect.flatMap(open(storage), (kv) => kv.apply([put("a", "1")])))
+      const kv = yield* open(storage)
+      assert.strictEqual(yield* kv.show(range("a")), "a=1@2/2/1")
+      yield* kv.apply([put("a", "2")])
+      yield* kv.machine.flush
+      const reads = storage.reads
+      assert.strictEqual(yield* kv.show(range("a")), "a=2@2/3/2")
+      assert.strictEqual(storage.reads, reads)
+    }))
+
   it.effect("answers for absent keys too", () =>
     Effect.gen(function*() {
       const storage = new MapStorage()
