@@ -4,7 +4,7 @@ import type { Operation } from "@dkv/protocol"
 import { Deferred, Effect } from "effect"
 import type { Scope } from "effect"
 import type { Socket } from "effect/socket"
-import type { Call } from "./Call.ts"
+import type { Call, Lane } from "./Call.ts"
 import type { Calls } from "./Calls.ts"
 import { ClientError } from "./ClientError.ts"
 import { greet } from "./Greeting.ts"
@@ -21,13 +21,26 @@ interface Batch {
 export class BatchSession {
   /** Completes when this connection takes no further calls, be it lost or left. */
   readonly left = Deferred.makeUnsafe<void>()
+  /** Completes when the member has said whether it leads, or can say no more. */
+  readonly told = Deferred.makeUnsafe<void>()
   /** It has answered something: the endpoint is good. */
   hasAnswered = false
+  /** The member leads, by its own word. */
+  isLeading = false
+  /** How often the member has said whether it leads: first after the hello, then whenever it knew of another leader. */
+  timesTold = 0
+  /** Write batches given to the member while it did not lead. */
+  detours = 0
+  /** The hello is over: it can send. */
+  isReady = false
+  /** What it takes calls from. To be changed through `serve`. */
+  private lanes: ReadonlyArray<Lane> = []
+  private turns = 0
   private readonly out = new Map<number, Batch>()
   private readonly calls: Calls
   private readonly nowUnsafe: () => number
   /** Rings for the writing fiber, whatever it waits for. */
-  private readonly wake = new Signal()
+  readonly wake = new Signal()
   private readonly silenced = Deferred.makeUnsafe<never, ClientError>()
   private operationsOut = 0
   private bytesOut = 0
@@ -37,10 +50,25 @@ export class BatchSession {
   /** When the member was last heard, or given something to do after it had nothing. */
   private heardAt: number
 
-  constructor(calls: Calls, nowUnsafe: () => number) {
+  /** Called when it is ready, and when the member has said whether it leads. */
+  private readonly changed: () => void
+
+  constructor(calls: Calls, nowUnsafe: () => number, changed: (session: BatchSession) => void) {
     this.calls = calls
     this.nowUnsafe = nowUnsafe
+    this.changed = () => changed(this)
     this.heardAt = nowUnsafe()
+  }
+
+  /** Takes the calls of these lanes from now on. */
+  serve(lanes: ReadonlyArray<Lane>): void {
+    this.lanes = lanes
+    for (const lane of lanes) this.calls.filled[lane] = this.wake
+    this.wake.raise()
+  }
+
+  get hasLeft(): boolean {
+    return this.isLeaving
   }
 
   /** Serves calls until the connection is lost, or another member should be asked and all answers are there. */
@@ -48,7 +76,8 @@ export class BatchSession {
     Effect.gen({ self: this }, function*() {
       const { pull, writer } = yield* greet(socket, "batch")
       this.heardAt = this.nowUnsafe()
-      this.calls.filled = this.wake
+      this.isReady = true
+      this.changed()
       const decoder = new Frame.Decoder(WireLimits.replyBytesMax)
       let violation: Frame.Violation | undefined
       const onFrame = (frame: Uint8Array) => {
@@ -106,6 +135,7 @@ export class BatchSession {
     if (this.isLeaving) return
     this.isLeaving = true
     Deferred.doneUnsafe(this.left, Effect.void)
+    Deferred.doneUnsafe(this.told, Effect.void)
     this.wake.raise()
   }
 
@@ -121,7 +151,7 @@ export class BatchSession {
   /** Waits until there is something to send and room for it, and for the end of the turn, so that calls made together travel together. */
   private readonly nextTurn: Effect.Effect<void> = Effect.suspend(() => {
     if (this.isOver || this.probe === "wanted") return Effect.void
-    if (!this.isLeaving && this.hasRoom && this.calls.hasQueued) return Effect.yieldNow
+    if (!this.isLeaving && this.hasRoom && this.calls.hasQueued(this.lanes)) return Effect.yieldNow
     return Effect.flatMap(this.wake.wait, () => this.nextTurn)
   })
 
@@ -131,8 +161,9 @@ export class BatchSession {
       this.probe = "sent"
       return writer.write(this.encode([], 0, now, Limits.silenceMillis))
     }
-    const calls = this.isLeaving ? [] : this.calls.take()
+    const calls = this.isLeaving ? [] : this.calls.take(this.lanes, this.turns++)
     if (calls.length === 0) return Effect.void
+    if (calls[0]!.isWrite && !this.isLeading) this.detours++
     let bytes = 0
     let deadline = now
     for (const call of calls) {
@@ -167,11 +198,7 @@ export class BatchSession {
   private receive(frame: Uint8Array): Frame.Violation | undefined {
     const reply = BatchReply.decode(frame)
     if (!("_tag" in reply)) return reply
-    if (reply._tag === "Notice") {
-      if (reply.code !== "ShuttingDown") return { code: "Malformed", message: `the member says: ${reply.message}` }
-      this.leave()
-      return undefined
-    }
+    if (reply._tag === "Notice") return this.heed(reply)
     const batch = this.out.get(reply.id)
     if (batch === undefined || batch.calls.length !== reply.results.length) {
       return { code: "Malformed", message: `the member answered with something that does not fit batch ${reply.id}` }
@@ -188,6 +215,25 @@ export class BatchSession {
     if (goElsewhere) this.leave()
     this.wake.raise()
     return undefined
+  }
+
+  private heed({ code, message }: BatchReply.Notice): Frame.Violation | undefined {
+    switch (code) {
+      case "ShuttingDown":
+        this.leave()
+        return undefined
+      case "Leading":
+      case "NotLeading":
+        this.isLeading = code === "Leading"
+        this.timesTold++
+        Deferred.doneUnsafe(this.told, Effect.void)
+        this.changed()
+        return undefined
+      case "Malformed":
+      case "Stalled":
+      case "TooLarge":
+        return { code: "Malformed", message: `the member says: ${message}` }
+    }
   }
 }
 

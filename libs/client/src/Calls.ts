@@ -22,8 +22,8 @@ interface Queue {
 const operationBytesMax = WireLimits.requestBytesMax - BatchRequest.overheadBytes
 
 export class Calls {
-  /** Raised when there is something to send. Whoever is to send puts a signal of their own here. */
-  filled = new Signal()
+  /** Raised when there is something to send in a lane. Whoever is to send it puts a signal of their own here. */
+  readonly filled: Record<Lane, Signal>
   /** Raised when the first call comes: deadlines are to be looked at. */
   readonly started = new Signal()
   private readonly nowUnsafe: () => number
@@ -34,13 +34,14 @@ export class Calls {
   }
   private parked: Array<Call> = []
   private count = 0
-  private nextLane = 0
   private isClosed = false
   /** The time, read once for all calls of a turn; 0 when it has to be read again. */
   private turn = 0
 
   constructor(nowUnsafe: () => number) {
     this.nowUnsafe = nowUnsafe
+    const nobody = new Signal()
+    this.filled = { write: nobody, linearizable: nobody, stale: nobody }
   }
 
   /** Calls whose callers still wait. */
@@ -48,10 +49,9 @@ export class Calls {
     return this.count
   }
 
-  get hasQueued(): boolean {
-    const { linearizable, stale, write } = this.queues
-    return write.head < write.calls.length || linearizable.head < linearizable.calls.length ||
-      stale.head < stale.calls.length
+  hasQueued(lanes: ReadonlyArray<Lane>): boolean {
+    for (const lane of lanes) if (this.queues[lane].head < this.queues[lane].calls.length) return true
+    return false
   }
 
   /** An effect that makes the call and waits for its answer. */
@@ -72,18 +72,17 @@ export class Calls {
       const call = new Call(operation, lane, timeoutMillis, this.turn + timeoutMillis, read, resume)
       if (call.bytes > operationBytesMax) return this.settle(call, tooLarge)
       this.queues[lane].calls.push(call)
-      this.filled.raise()
+      this.filled[lane].raise()
       return Effect.sync(() => this.abandon(call))
     })
   }
 
-  /** The next batch, of calls that can travel together; empty if there is none. */
-  take(): ReadonlyArray<Call> {
+  /** The next batch, of calls that can travel together; empty if there is none. Takes from the lane at `first`, or else from the next one that has calls. */
+  take(lanes: ReadonlyArray<Lane>, first: number): ReadonlyArray<Call> {
     this.turn = 0
     const taken: Array<Call> = []
     for (let tried = 0; tried < lanes.length && taken.length === 0; tried++) {
-      this.fill(taken, this.queues[lanes[this.nextLane]!])
-      this.nextLane = (this.nextLane + 1) % lanes.length
+      this.fill(taken, this.queues[lanes[(first + tried) % lanes.length]!])
     }
     return taken
   }
@@ -177,7 +176,7 @@ export class Calls {
     for (const calls of out) {
       for (const call of calls) if (call.state !== "done" && call.deadline <= now) this.expire(call)
     }
-    if (this.hasQueued) this.filled.raise()
+    for (const lane of lanes) if (this.hasQueued([lane])) this.filled[lane].raise()
   }
 
   /** Nobody takes from the queues while no member can be reached, so what is over is dropped here. */

@@ -36,7 +36,13 @@ export const readAttemptMillis = 2000
 /** A member is asked to answer so much before a call's deadline, or a quarter of the time left, so that its own word comes first. */
 export const answerMarginMillis = 50
 
-/** Connections at once: the one in use, and those that still owe answers; a further one waits until one of them is done. */
+/** Write batches that a member passes on before a second connection is opened, to the leader: who writes a little needs none. */
+export const detoursMax = 16
+
+/** The longest wait before the leader is looked for again when no endpoint leads; it begins like that between connections, and ends when the leader changes. */
+export const searchMaxMillis = 10_000
+
+/** Connections at once: those in use, and those that still owe answers; a further one waits until one of them is done. */
 export const connectionsMax = 8
 
 /** Wait before another connection is tried: the shortest until every endpoint has failed once, then doubling each round, with jitter. */

@@ -5,7 +5,7 @@
 import { Configuration, MembershipError } from "@dkv/raft"
 import type { RaftNode } from "@dkv/raft"
 import { Control } from "@dkv/transport"
-import { Effect, Exit, Option, Scope } from "effect"
+import { Effect, Exit, Option, Scope, Stream } from "effect"
 import type { Fiber } from "effect"
 import * as Answers from "../src/Answers.ts"
 import * as Bootstrap from "../src/Bootstrap.ts"
@@ -143,6 +143,7 @@ export class FakeCluster {
       changeMembership: (change) => Effect.suspend(() => this.change(change)),
       transferLeadership: () => unused,
       status: Effect.sync(() => this.status(id)),
+      leader: Stream.empty,
       stopped: Effect.never
     }
   }

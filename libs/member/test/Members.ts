@@ -50,6 +50,7 @@ export const world = Effect.gen(function*() {
   const network = Context.get(context, MemoryNetwork.MemoryNetwork)
   return {
     network,
+    loopback: Context.get(context, Loopback.Loopback),
     start: Effect.fnUntraced(function*(
       name: string,
       initialCluster: Options["initialCluster"],

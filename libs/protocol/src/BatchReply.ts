@@ -31,9 +31,10 @@ export interface Reply {
 /**
  * - `Malformed`, `TooLarge`: the client broke the protocol; the server closes.
  * - `ShuttingDown`: what is outstanding will still be answered, nothing new is taken: go to another member.
+ * - `Leading`, `NotLeading`: whether this member leads, told after the hello and whenever another member has become leader. One that does not lead passes writes on.
  * - `Stalled`: replies were not read, or a frame was not finished, for too long; the server closes.
  */
-export const noticeCodes = ["Malformed", "TooLarge", "ShuttingDown", "Stalled"] as const
+export const noticeCodes = ["Malformed", "TooLarge", "ShuttingDown", "Stalled", "Leading", "NotLeading"] as const
 
 export interface Notice {
   readonly _tag: "Notice"

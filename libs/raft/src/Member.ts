@@ -59,6 +59,8 @@ export interface Member {
   /** Rung when the configuration has changed: for the transport, and for the leader's replicators. */
   readonly peersWakeup: Wakeup
   readonly replicatorsWakeup: Wakeup
+  /** Rung when another member leads, or none. */
+  readonly leaderWakeup: Wakeup
   /** Rung while a leader has a commit index to tell. */
   readonly commitWakeup: Wakeup
   /** Rung when a caller begins to wait: for the actor that looks at deadlines. */

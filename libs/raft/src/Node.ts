@@ -1,5 +1,5 @@
 /** Puts a member together: recovers log and state, starts the actors, runs one role after another until the scope closes. */
-import { Clock, Deferred, Effect, Exit, Option, Random, Scope } from "effect"
+import { Clock, Deferred, Effect, Exit, Option, PubSub, Random, Scope, Stream } from "effect"
 import * as Applier from "./Applier.ts"
 import { Changes, type ChangeReason } from "./Changes.ts"
 import * as ConfigurationCodec from "./codec/ConfigurationCodec.ts"
@@ -87,6 +87,9 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     })
     return Effect.forever(Effect.andThen(follow, member.peersWakeup.wait))
   }))
+  const leader = yield* PubSub.sliding<Option.Option<MemberId>>({ capacity: 1, replay: 1 })
+  const tellLeader = Effect.suspend(() => PubSub.publish(leader, leaderOf(core)))
+  yield* spawn(Effect.forever(Effect.andThen(tellLeader, member.leaderWakeup.wait)))
   yield* spawn(SnapshotTransfers.run(member))
   yield* spawn(reportMalformed(member))
   yield* spawn(Compactor.run({
@@ -145,6 +148,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     transferLeadership: (to, callOptions) =>
       change({ _tag: "Transfer", to: Option.getOrElse(to, () => "") }, callOptions?.timeoutMillis),
     status: Effect.sync(() => statusOf(member, Number(clock.monotonicTimeNanosUnsafe()) / 1e6)),
+    leader: Stream.fromPubSub(leader),
     stopped: Deferred.await(member.stopped)
   } satisfies RaftNode["Service"]
 })
@@ -213,6 +217,7 @@ const assemble = Effect.fnUntraced(function*(options: Options) {
     snapshotsWakeup: yield* Wakeup.make,
     peersWakeup: yield* Wakeup.make,
     replicatorsWakeup: yield* Wakeup.make,
+    leaderWakeup: yield* Wakeup.make,
     commitWakeup: yield* Wakeup.make,
     deadlinesWakeup: yield* Wakeup.make,
     appendedBytes: 0,
@@ -247,13 +252,15 @@ const reportMalformed = (member: Member): Effect.Effect<never> =>
     member.malformed = 0
   }))
 
+const leaderOf = (core: Core): Option.Option<MemberId> => core.leader === "" ? Option.none() : Option.some(core.leader)
+
 const statusOf = (member: Member, time: number): Status => {
   const { core } = member
   return {
     id: core.id,
     role: core.role,
     term: core.term,
-    leader: core.leader === "" ? Option.none() : Option.some(core.leader),
+    leader: leaderOf(core),
     commitIndex: core.commitIndex,
     appliedIndex: core.appliedIndex,
     lastIndex: core.log.lastIndex,

@@ -1,6 +1,6 @@
 /** One member of a Raft cluster, as the rest of a program uses it. */
 import { Context, Layer } from "effect"
-import type { Effect, Option } from "effect"
+import type { Effect, Option, Stream } from "effect"
 import type { Configuration, Member } from "./core/Configuration.ts"
 import type { RoleName } from "./core/Core.ts"
 import type { LogIndex, MemberId, Term } from "./core/Entry.ts"
@@ -78,6 +78,9 @@ export class RaftNode extends Context.Service<RaftNode, {
   ) => Effect.Effect<MemberId, MembershipError>
 
   readonly status: Effect.Effect<Status>
+
+  /** The leader as far as this member knows: at once, and again with each change. Who reads slowly gets the last change only. */
+  readonly leader: Stream.Stream<Option.Option<MemberId>>
 
   /** Never succeeds; fails when the member has to stop (its disk failed, an invariant broke). */
   readonly stopped: Effect.Effect<never, MemberStopped>

@@ -179,6 +179,7 @@ const carryOut = (member: Member, out: Outputs, time: number): void => {
   if (out.removed) member.removed = true
   if (core.leader !== member.knownLeader) {
     member.knownLeader = core.leader
+    member.leaderWakeup.ringUnsafe()
     const known = core.leader !== ""
     member.proposals.unpark(time, known)
     readers.unpark(time, known)

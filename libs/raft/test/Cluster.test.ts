@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Option } from "effect"
+import { Effect, Fiber, Option, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as Cluster from "./support/Cluster.ts"
 
@@ -74,6 +74,22 @@ describe("a cluster of members in one program", () => {
       assert.strictEqual(error.reason, "Lost")
       yield* TestClock.adjust(1000)
       assert.deepStrictEqual(old.register.commands, ["kept"])
+    }))
+
+  it.effect("a member tells who leads, at once and with each change", () =>
+    Effect.gen(function*() {
+      const cluster = yield* Cluster.make([1, 2, 3])
+      const first = yield* cluster.elected
+      const other = [...cluster.running.values()].find((member) => member !== first)!
+      const told: Array<Option.Option<string>> = []
+      yield* Effect.forkChild(Stream.runForEach(other.node.leader, (leader) => Effect.sync(() => told.push(leader))))
+      yield* TestClock.adjust(10)
+      assert.deepStrictEqual(told, [Option.some(first.id)])
+      yield* first.stop
+      const second = yield* cluster.elected
+      yield* TestClock.adjust(1000)
+      assert.deepStrictEqual(told.at(-1), Option.some(second.id))
+      assert.deepStrictEqual(yield* Stream.runHead(other.node.leader), Option.some(Option.some(second.id)))
     }))
 
   it.effect("leadership moves on request, to the member asked for", () =>

@@ -86,7 +86,16 @@ export class BatchConnection {
   /** From now on new batches are answered with `Stopped`, and the client is asked to leave. */
   close(): void {
     this.isClosing = true
-    this.outbox.push(BatchReply.encodeNotice("ShuttingDown", "this member is shutting down: go on with another one"))
+    this.tell("ShuttingDown", "this member is shutting down: go on with another one")
+  }
+
+  /** Tells whether this member leads. */
+  leads(isLeading: boolean): void {
+    this.tell(isLeading ? "Leading" : "NotLeading", "")
+  }
+
+  private tell(code: BatchReply.Notice["code"], message: string): void {
+    this.outbox.push(BatchReply.encodeNotice(code, message))
     this.outboxFilled.raise()
   }
 

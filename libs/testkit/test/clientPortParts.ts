@@ -2,7 +2,7 @@
 import { Kv } from "@dkv/kv"
 import { Configuration, RaftNode } from "@dkv/raft"
 import { BatchGateway, ClientPort, Gateways, HttpGateway, MemberInfo, RpcGateway } from "@dkv/server"
-import { Context, Effect, Layer, Option } from "effect"
+import { Context, Effect, Layer, Option, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as Net from "node:net"
 
@@ -43,7 +43,8 @@ export const node: RaftNode.RaftNode["Service"] = {
   changeMembership: () => Effect.never,
   transferLeadership: () => Effect.never,
   stopped: Effect.never,
-  status: Effect.succeed(status)
+  status: Effect.succeed(status),
+  leader: Stream.make(Option.some(me))
 }
 
 export const info: MemberInfo.MemberInfo["Service"] = {

@@ -86,6 +86,7 @@ export const run = Effect.fnUntraced(function*(options: Options) {
       callers: options.callers,
       keys,
       valueBytes,
+      dkvClients: options.dkvClients,
       etcdClient: options.etcdClient,
       etcdConnections: options.etcdConnections
     },

@@ -12,6 +12,8 @@ export interface Options {
   readonly callers: ReadonlyArray<number>
   /** What the `cluster` row compares. */
   readonly systems: ReadonlyArray<Target["system"]>
+  /** Clients of dkv in the load generator. */
+  readonly dkvClients: number
   readonly etcdClient: EtcdClient
   /** Connections per member of etcd; 0 to find the number that serves it best. */
   readonly etcdConnections: number

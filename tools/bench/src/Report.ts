@@ -88,6 +88,7 @@ export const Report = Schema.Struct({
     callers: Schema.Array(Schema.Int),
     keys: Schema.Int,
     valueBytes: Schema.Int,
+    dkvClients: Schema.Int,
     etcdClient: EtcdClient,
     etcdConnections: Schema.Int
   }),

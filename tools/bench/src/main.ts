@@ -60,6 +60,13 @@ const bench = Command.make(
       Flag.withDescription("Seconds of the same load before each measurement that do not count"),
       Flag.withDefault(1)
     ),
+    dkvClients: positive(
+      Flag.Int("dkv-clients").pipe(
+        Flag.withDescription("Clients of dkv in the program that makes the load; each begins with another member"),
+        Flag.withDefault(1)
+      ),
+      "dkv-clients"
+    ),
     etcdClient: Flag.Literals("etcd-client", ["http2", "raw"]).pipe(
       Flag.withDescription("How etcd is reached: Node's HTTP/2 client, or a framer that costs next to nothing"),
       Flag.withDefault("http2")

@@ -1,4 +1,4 @@
-/** The load on dkv through its own client, used as a program would: one client per member, a fiber per caller. */
+/** The load on dkv through its own client, used as a program would: one client that knows all members, a fiber per caller. */
 import { Client } from "@dkv/client"
 import { Context, Effect, Fiber, Layer, Option } from "effect"
 import { performance } from "node:perf_hooks"
@@ -32,12 +32,15 @@ const caller = Effect.fnUntraced(function*(client: Member, operation: Operation,
   }
 })
 
-/** A driver with a client for each of `endpoints` (`host:port`), which live until the scope closes. */
-export const make = Effect.fnUntraced(function*(endpoints: ReadonlyArray<string>) {
+/**
+ * A driver with so many clients, which live until the scope closes. Each knows all `endpoints` (`host:port`, the leader's first) and begins with another one; the first
+ * client begins with a follower, so that it has to find the leader by itself.
+ */
+export const make = Effect.fnUntraced(function*(endpoints: ReadonlyArray<string>, count: number) {
   const clients = yield* Effect.forEach(
-    endpoints,
-    (endpoint) =>
-      Layer.build(Client.layer({ endpoints: [endpoint] })).pipe(
+    Array.from({ length: count }, (_, number) => (number + 1) % endpoints.length),
+    (first) =>
+      Layer.build(Client.layer({ endpoints: [...endpoints.slice(first), ...endpoints.slice(0, first)] })).pipe(
         Effect.map((context) => Context.get(context, Client.Client)),
         Effect.mapError((error) => failed(error.message, error))
       )

@@ -15,6 +15,7 @@ export const Target = Schema.Struct({
   system: Schema.Literals(["dkv", "etcd", "ceiling"]),
   /** `host:port` of the client ports; the leader's first. */
   endpoints: Schema.Array(Schema.String),
+  dkvClients: Schema.Int,
   etcdClient: EtcdClient
 })
 export type Target = typeof Target.Type

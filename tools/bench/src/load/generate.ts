@@ -19,7 +19,7 @@ const makeDriver = Effect.fnUntraced(function*(target: Protocol.Target) {
     case "etcd":
       return (target.etcdClient === "raw" ? EtcdRawDriver : EtcdHttp2Driver).make(target.endpoints)
     case "dkv":
-      return yield* DkvDriver.make(target.endpoints)
+      return yield* DkvDriver.make(target.endpoints, target.dkvClients)
   }
 })
 

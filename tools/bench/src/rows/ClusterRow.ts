@@ -54,7 +54,7 @@ const prepared = Effect.fnUntraced(function*(system: System, options: Options) {
   const directory = yield* temporaryDirectory(options.dataDirectory, system)
   const cluster = yield* starters[system](directory)
   const generator = yield* Generator.start(
-    { system, endpoints: cluster.endpoints, etcdClient: options.etcdClient },
+    { system, endpoints: cluster.endpoints, dkvClients: options.dkvClients, etcdClient: options.etcdClient },
     `${directory}/generator.log`
   )
   yield* generator.fill

@@ -27,7 +27,7 @@ export const run = Effect.fnUntraced(function*(options: Options) {
   const series: Array<Series> = []
   for (const etcdClient of ["raw", "http2"] as const) {
     const generator = yield* Generator.start(
-      { system: "etcd", endpoints: [address], etcdClient },
+      { system: "etcd", endpoints: [address], dkvClients: 1, etcdClient },
       `${directory}/generator.log`
     )
     const perSecond: Array<number> = []

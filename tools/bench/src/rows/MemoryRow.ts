@@ -39,7 +39,12 @@ export const run = Effect.fnUntraced(
     const absent = (leader + 1) % seats.length
     const present = seats.filter((_, index) => index !== absent)
     const generator = yield* Generator.start(
-      { system: "dkv", endpoints: present.map((seat) => seat.endpoint), etcdClient: "raw" },
+      {
+        system: "dkv",
+        endpoints: present.map((seat) => seat.endpoint),
+        dkvClients: options.dkvClients,
+        etcdClient: "raw"
+      },
       `${directory}/generator.log`
     )
     for (let quarter = 0; quarter < quarters; quarter++) {
