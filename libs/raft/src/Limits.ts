@@ -88,3 +88,10 @@ export const callTimeoutMillis = 5000
 
 /** At most one log line in this time about frames that make no sense. */
 export const malformedReportMillis = 10_000
+
+/** Size of the blocks in which a volatile state machine's snapshot is stored and sent; one above the second limit is refused as foreign. */
+export const snapshotBlockBytes = 256 * 1024
+export const snapshotBlockBytesMax = 4 * 1024 * 1024
+
+/** A chunk that a volatile state machine gives of its state; it is whole in memory when it is restored. A larger one dies: cut it. */
+export const stateChunkBytesMax = 64 * 1024 * 1024

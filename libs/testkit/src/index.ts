@@ -1,6 +1,7 @@
 /** What proves dkv, and what a third party's layer can prove itself with. */
 export * as DiskContract from "./contract/DiskContract.ts"
 export * as LogStoreContract from "./contract/LogStoreContract.ts"
+export * as SnapshotStoreContract from "./contract/SnapshotStoreContract.ts"
 export * as StateMachineContract from "./contract/StateMachineContract.ts"
 export * as StorageContract from "./contract/StorageContract.ts"
 export * as TransportContract from "./contract/TransportContract.ts"
