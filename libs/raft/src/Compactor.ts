@@ -25,7 +25,8 @@ export const run = Effect.fnUntraced(function*(options: {
   const logStore = yield* LogStore
   const stateMachine = yield* StateMachine
   let flushedBytes = appendedBytes()
-  let flushedIndex = applier.head().index
+  // What was found on start may be in the system's memory only, if just the process had stopped.
+  let flushedIndex = 0
   let compactedIndex = 0
   const clock = yield* Clock.Clock
   let flushedAt = now({ clock })

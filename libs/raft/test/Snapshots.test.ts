@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import { TestClock } from "effect/testing"
+import * as Limits from "../src/Limits.ts"
 import { StateMachineError } from "../src/StateMachine.ts"
 import * as Cluster from "./support/Cluster.ts"
 import { followersOf, tag } from "./support/Members.ts"
@@ -146,6 +147,20 @@ describe("snapshots", () => {
 })
 
 describe("compaction", () => {
+  it.effect("a state that was found on start is not taken for durable: the log is not shortened by it before a flush", () =>
+    Effect.gen(function*() {
+      const settings = { trailingEntries: 0 }
+      const cluster = yield* Cluster.make([1], settings)
+      const first = yield* cluster.elected
+      for (const value of ["a", "b", "c"]) yield* passing(cluster.propose(first, value))
+      yield* first.stop
+      const again = yield* cluster.start(1, first)
+      yield* TestClock.adjust(Limits.compactAfterMillis - 2000)
+      assert.strictEqual((yield* again.node.status).previousIndex, 0)
+      yield* TestClock.adjust(4000)
+      assert.isAbove((yield* again.node.status).previousIndex, 3)
+    }))
+
   it.effect("the log keeps its last entries, so that a member a little behind needs no snapshot", () =>
     Effect.gen(function*() {
       const cluster = yield* Cluster.make([1, 2, 3], { trailingEntries: 20, compactAfterBytes: 1 })

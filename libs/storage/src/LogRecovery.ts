@@ -2,7 +2,9 @@
  * What a log is found to hold on start, and the decision on everything that may be wrong with it.
  *
  * - Damage that a mark or another segment follows was once synced: `Corrupt`, with file and offset.
- * - Damage that none follows is a batch that was being written: it is cut off, and what stays is synced. Zeros are room for later batches.
+ * - Damage that none follows is a batch that was being written: it is cut off. Zeros are room for later batches.
+ * - What stands from the last mark on may never have reached the medium, though it can be read: after a failed sync the system takes its pages for clean and
+ *   drops them at will. It is written again, and synced.
  * - A sound record that breaks a rule of the log (a gap, a falling term), a segment that does not continue the one before it, a missing
  *   segment, an unreadable header: no crash leaves these. `Corrupt`.
  * - What a crash may leave behind (a half-made segment, segments that had been given up) is removed.
@@ -11,6 +13,7 @@ import { type Entry, LogStore } from "@dkv/raft"
 import { Effect } from "effect"
 import { temporarySuffix } from "./AtomicFile.ts"
 import { Disk, type DiskError, type File } from "./Disk.ts"
+import * as Limits from "./Limits.ts"
 import * as LogFormat from "./LogFormat.ts"
 import { LogReplay } from "./LogReplay.ts"
 import * as LogScan from "./LogScan.ts"
@@ -128,11 +131,11 @@ const replaySegment = Effect.fnUntraced(function*(replay: LogReplay, present: Pr
   if (scanned.damage !== undefined && following !== undefined) return yield* corrupt(path, scanned.end, scanned.damage)
   segment.bytes = scanned.end
   segment.filledBytes = sizeBytes
-  if (following === undefined) yield* settleTail(file, segment, sizeBytes, scanned.damage)
+  if (following === undefined) yield* settleTail(file, segment, sizeBytes, replay.markOffset, scanned.damage)
 })
 
 const settleTail = Effect.fnUntraced(
-  function*(file: File, segment: Segment, sizeBytes: number, damage: string | undefined) {
+  function*(file: File, segment: Segment, sizeBytes: number, markOffset: number, damage: string | undefined) {
     const rest = yield* Effect.mapError(
       LogScan.remainder(file, { from: segment.bytes, sizeBytes, salt: segment.salt }),
       toLogError
@@ -149,6 +152,9 @@ const settleTail = Effect.fnUntraced(
         if (!rest.onlyZeros) {
           yield* file.truncate(segment.bytes)
           segment.filledBytes = segment.bytes
+        }
+        for (let at = Math.max(markOffset, segment.headerBytes); at < segment.bytes; at += Limits.readBytes) {
+          yield* file.write(at, [yield* file.read(at, Math.min(Limits.readBytes, segment.bytes - at))])
         }
         yield* file.sync
       }),

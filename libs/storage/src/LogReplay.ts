@@ -14,6 +14,8 @@ export class LogReplay {
   configurations: Array<Entry.Entry> = []
   /** Whether records stand behind the last mark. */
   unmarked = false
+  /** Where in its segment the last mark stands; 0 if it has none. */
+  markOffset = 0
 
   constructor(segments: Array<Segment.Segment>) {
     this.segments = segments
@@ -24,6 +26,7 @@ export class LogReplay {
     const { shape, start } = this
     const previous = this.segments[this.segments.length - 1]
     this.unmarked = false
+    this.markOffset = 0
     if (previous === undefined) {
       shape.reset(header.lastIndex, header.lastTerm)
       this.start = { index: header.startIndex, term: header.startTerm }
@@ -37,6 +40,7 @@ export class LogReplay {
 
   readonly record: Visit = ({ body, bytes, end, offset, type, view }) => {
     this.unmarked = type !== LogFormat.RecordType.Mark
+    if (!this.unmarked) this.markOffset = offset
     switch (type) {
       case LogFormat.RecordType.Entry:
         return end - body < Entry.overheadBytes

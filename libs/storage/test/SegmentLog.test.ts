@@ -61,14 +61,14 @@ describe("SegmentLog", () => {
       assert.strictEqual((error as LogStore.LogStoreError).reason, "Corrupt")
     }))
 
-  it.effect("opening a marked log writes nothing", () =>
+  it.effect("opening a marked log again and again adds nothing to it", () =>
     Effect.gen(function*() {
       const { disk, memory } = yield* MemoryDisk.make
       yield* withLog(disk, (log) => log.write([append(1, 3, 1)]))
       yield* withLog(disk, () => Effect.void)
-      const before = memory.counts.write
+      const before = memory.content(path)
       yield* withLog(disk, () => Effect.void)
-      assert.strictEqual(memory.counts.write, before)
+      assert.deepStrictEqual(memory.content(path), before)
     }))
 
   for (const operation of ["write", "sync"] as const) {
@@ -90,6 +90,38 @@ describe("SegmentLog", () => {
         assert.deepStrictEqual({ ...memory.counts }, after)
       }))
   }
+
+  it.effect("what a failed sync left readable is written again before it is relied upon, for it may not be on the medium", () =>
+    Effect.gen(function*() {
+      const { disk, memory } = yield* MemoryDisk.make
+      yield* Effect.scoped(Effect.gen(function*() {
+        const log = yield* openLog(disk)
+        yield* log.write([append(1, 3, 1)])
+        memory.fail("sync")
+        assert.strictEqual((yield* failureOf(log.write([append(4, 90, 1)]))).reason, "Io")
+      }))
+      yield* memory.restartProcess
+      yield* withLog(disk, (log) => log.write([append(91, 92, 1)]))
+      memory.crash()
+      yield* memory.restart
+      yield* withLog(disk, (log) => Effect.sync(() => assert.strictEqual(log.recovered.lastIndex, 92)))
+    }))
+
+  it.effect("nor does a last mark count that can be read, but whose sync failed", () =>
+    Effect.gen(function*() {
+      const { disk, memory } = yield* MemoryDisk.make
+      yield* Effect.scoped(Effect.gen(function*() {
+        const log = yield* openLog(disk)
+        yield* log.write([append(1, 3, 1)])
+        memory.fail("sync")
+        yield* TestClock.adjust(Limits.idleMarkMillis)
+      }))
+      yield* memory.restartProcess
+      yield* withLog(disk, (log) => log.write([append(4, 5, 1)]))
+      memory.crash()
+      yield* memory.restart
+      yield* withLog(disk, (log) => Effect.sync(() => assert.strictEqual(log.recovered.lastIndex, 5)))
+    }))
 
   it.effect("a failed sync of an idle mark is met by the next call", () =>
     Effect.gen(function*() {
