@@ -153,7 +153,7 @@ describe("the ceiling", () => {
       const directory = yield* files.makeTempDirectoryScoped({ prefix: "dkv-bench-test-" })
       const cluster = yield* CeilingCluster.start(directory)
       const generator = yield* Generator.start(
-        { system: "ceiling", endpoints: cluster.endpoints, etcdClient: "raw" },
+        { system: "ceiling", endpoints: cluster.endpoints, dkvClients: 1, etcdClient: "raw" },
         `${directory}/generator.log`
       )
       yield* generator.fill

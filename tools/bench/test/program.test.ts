@@ -61,7 +61,7 @@ describe("the load on a dkv cluster", () => {
       const directory = yield* files.makeTempDirectoryScoped({ prefix: "dkv-bench-test-" })
       const cluster = yield* DkvCluster.start(directory)
       const generator = yield* Generator.start(
-        { system: "dkv", endpoints: cluster.endpoints, etcdClient: "raw" },
+        { system: "dkv", endpoints: cluster.endpoints, dkvClients: 1, etcdClient: "raw" },
         `${directory}/generator.log`
       )
       const revision = Option.getOrThrow(cluster.revision)
