@@ -21,6 +21,9 @@ export const readsMax = 200_000
 /** Changes of membership or leadership that wait for an answer on one member; more are refused as `Busy`. */
 export const changesMax = 64
 
+/** Forwarded groups per member that are told from repetitions; a frame that comes again after more than so many others is taken for a new one. */
+export const forwardsRememberedMax = 4096
+
 /** Unprocessed frames from one peer, in count and bytes; more are dropped, and Raft sends them again. */
 export const peerFramesMax = 4096
 export const peerFrameBytesMax = 64 * 1024 * 1024

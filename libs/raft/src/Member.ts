@@ -10,6 +10,7 @@ import type { Core } from "./core/Core.ts"
 import type { MemberId } from "./core/Entry.ts"
 import type { Outgoing } from "./core/Output.ts"
 import type { EntryCache } from "./EntryCache.ts"
+import type { Forwards } from "./Forwards.ts"
 import type { LogStore } from "./LogStore.ts"
 import type { LogWriter } from "./LogWriter.ts"
 import type { Mailbox } from "./Mailbox.ts"
@@ -38,6 +39,7 @@ export interface Member {
   readonly logWriter: LogWriter
   readonly applier: Applier
   readonly proposals: Proposals
+  readonly forwards: Forwards
   readonly readers: Readers
   readonly changes: Changes
   readonly completer: Completer

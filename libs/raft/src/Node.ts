@@ -9,6 +9,7 @@ import { Core } from "./core/Core.ts"
 import type { MemberId } from "./core/Entry.ts"
 import { LogShape } from "./core/LogShape.ts"
 import { EntryCache } from "./EntryCache.ts"
+import { Forwards } from "./Forwards.ts"
 import * as Limits from "./Limits.ts"
 import { LogStore } from "./LogStore.ts"
 import * as LogWriter from "./LogWriter.ts"
@@ -83,6 +84,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     const follow = Effect.suspend(() => {
       const present = peers(member, known)
       known = new Map(present.map(({ address, id }) => [id, address]))
+      member.forwards.retain(new Set(known.keys()))
       return transport.setPeers(present)
     })
     return Effect.forever(Effect.andThen(follow, member.peersWakeup.wait))
@@ -201,6 +203,7 @@ const assemble = Effect.fnUntraced(function*(options: Options) {
     logWriter: yield* LogWriter.make(mailbox),
     applier,
     proposals,
+    forwards: new Forwards(),
     readers: new Readers(mailbox.wakeup, firstId()),
     changes: new Changes(mailbox.wakeup, firstId()),
     completer: new Completer(yield* Wakeup.make),

@@ -15,7 +15,8 @@ import { RaftError } from "./RaftError.ts"
 import type { Wakeup } from "./Wakeup.ts"
 
 export interface Group {
-  readonly id: number
+  /** Changes when the group is forwarded anew: the same id is never sent twice. */
+  id: number
   readonly commands: ReadonlyArray<Uint8Array>
   readonly bytes: number
   readonly deadline: number
@@ -124,6 +125,11 @@ export class Proposals {
   park(id: number, now: number): void {
     const group = this.groups.get(id)
     if (group === undefined) return
+    if (group.forwardedTo !== "") {
+      this.groups.delete(id)
+      group.id = this.nextId++
+      this.groups.set(group.id, group)
+    }
     group.forwardedTo = ""
     group.retryAt = now + Limits.retryMillis
     this.parked.push(group)

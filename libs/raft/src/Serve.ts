@@ -71,6 +71,7 @@ const receive = (member: Member, from: MemberId, bytes: Uint8Array, time: number
   switch (message._tag) {
     case "Forward": {
       const { id } = message
+      if (!member.forwards.isNew(from, id)) return
       const send = (reply: Exclude<PeerMessage, { readonly _tag: "Append" }>) =>
         member.transport.sendUnsafe(from, "raft", [Codec.encode(reply)])
       const refused = member.proposals.add(message.commands, time + message.timeoutMillis, (exit) => {

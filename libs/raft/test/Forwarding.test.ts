@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
+import * as Codec from "../src/codec/PeerMessageCodec.ts"
 import * as Cluster from "./support/Cluster.ts"
 import { followersOf, numberOf, tag } from "./support/Members.ts"
 import { bytes, text } from "./support/Register.ts"
@@ -23,6 +24,37 @@ describe("forwarding", () => {
       cluster.network.mend(leader.id, follower!.id)
       yield* TestClock.adjust(3000)
       assert.deepStrictEqual(other!.register.commands, ["a"])
+    }))
+
+  it.effect("a forwarded proposal that the network delivers twice is carried out once", () =>
+    Effect.gen(function*() {
+      const cluster = yield* Cluster.make([1, 2, 3])
+      const leader = yield* cluster.elected
+      const [follower] = followersOf(cluster, leader)
+      cluster.network.repeat = (_, to, frame) => to === leader.id && frame[0] === tag.forward
+      for (const value of ["a", "b", "c"]) yield* passing(cluster.propose(follower!, value))
+      yield* TestClock.adjust(1000)
+      assert.deepStrictEqual(leader.register.commands, ["a", "b", "c"])
+    }))
+
+  it.effect("a proposal that was turned away for want of a leader is forwarded anew, under another id", () =>
+    Effect.gen(function*() {
+      const cluster = yield* Cluster.make([1, 2, 3])
+      const leader = yield* cluster.elected
+      const [follower] = followersOf(cluster, leader)
+      const ids = new Set<number>()
+      cluster.network.filter = (_, to, frame) => {
+        if (to !== leader.id || frame[0] !== tag.forward) return true
+        const forward = Codec.decode(frame)
+        if (forward._tag !== "Forward") return true
+        ids.add(forward.id)
+        if (ids.size > 1) return true
+        const refusal = Codec.encode({ _tag: "ForwardFailed", id: forward.id, reason: "NoLeader", message: "" })
+        cluster.network.handlers.get(follower!.id)!.onFrame(leader.id, "raft", refusal)
+        return false
+      }
+      assert.strictEqual(yield* passing(cluster.propose(follower!, "a")), "1")
+      assert.strictEqual(ids.size, 2)
     }))
 
   it.effect("what the leader refuses is refused to the caller, with the leader's reason", () =>

@@ -17,6 +17,8 @@ export class Network {
   frames = 0
   /** Drops a frame if it says so. */
   filter: (from: MemberId, to: MemberId, frame: Uint8Array) => boolean = () => true
+  /** Delivers a frame twice if it says so. */
+  repeat: (from: MemberId, to: MemberId, frame: Uint8Array) => boolean = () => false
 
   constructor(flights: Queue.Queue<Flight>) {
     this.flights = flights
@@ -59,6 +61,7 @@ export class Network {
     if (this.cuts.has(`${from}>${to}`) || !this.filter(from, to, frame)) return
     this.frames++
     this.handlers.get(to)?.onFrame(from, lane, frame)
+    if (this.repeat(from, to, frame)) this.handlers.get(to)?.onFrame(from, lane, frame)
   }
 
   service(id: MemberId): Transport.Transport["Service"] {
