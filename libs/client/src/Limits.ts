@@ -6,8 +6,11 @@ export const callTimeoutMillis = 5000
 /** Calls that wait for an answer; more fail with `Busy`. */
 export const callsMax = 100_000
 
-/** Operations, and their bytes, in one batch; the rest goes into the next one. A single larger operation travels alone. */
-export const batchOperationsMax = 2048
+/**
+ * Operations, and their bytes, in one batch; the rest goes into the next one. A single larger operation travels alone. Small enough that a member has something to work
+ * on while the next batch is made: with 1000 callers 512 serves 5 % more writes and 40 % more reads than 2048.
+ */
+export const batchOperationsMax = 512
 export const batchBytesMax = 1024 * 1024
 
 /**
