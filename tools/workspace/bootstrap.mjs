@@ -2,7 +2,7 @@
  * What the npm scripts of the root call. Runs on any Node from 20: installs what is missing, then hands over to the Node that is pinned as a
  * dev dependency.
  *
- *     node tools/workspace/bootstrap.mjs start|test|check|fix|build|bench [arguments]
+ *     node tools/workspace/bootstrap.mjs start|test|check|fix|build|bench|sim [arguments]
  */
 import { install, root } from "./install.mjs"
 import { systemLibraries } from "./libraries.mjs"
@@ -24,7 +24,8 @@ const tasks = {
     commands: [["node", "tools/workspace/src/main.ts", "fix"], ["oxlint", "--fix", "."], ["dprint", "fmt"]]
   },
   build: { native: false, commands: [["nx", "run-many", "--targets=build", ...nxArguments]] },
-  bench: { native: true, commands: [["node", "tools/bench/src/main.ts"]] }
+  bench: { native: true, commands: [["node", "tools/bench/src/main.ts"]] },
+  sim: { native: false, commands: [["node", "tools/simulator/src/main.ts"]] }
 }
 
 const main = async () => {

@@ -1,0 +1,139 @@
+/** What breaks, when, and for how long. Each kind strikes on its own, again and again, with its drawn mean, until the run is over. */
+import type { MemberId } from "@dkv/raft"
+import type { FaultKind, Options } from "./Options.ts"
+import { faultKinds } from "./Options.ts"
+import type { Prng } from "./Prng.ts"
+import type { SimCluster } from "./SimCluster.ts"
+import { name } from "./Watch.ts"
+
+export class Faults {
+  readonly hits = new Map<FaultKind, number>()
+  private readonly cluster: SimCluster
+  private isOver = false
+
+  constructor(cluster: SimCluster, options: Options) {
+    this.cluster = cluster
+    for (const kind of faultKinds) {
+      // a stream for each, so that leaving one out does not change the others
+      const prng = cluster.world.prng.fork()
+      if (options.meanMillis[kind] !== Infinity) this.again(kind, prng, options.meanMillis[kind])
+    }
+  }
+
+  /** No more faults from now on; those that are there stay. */
+  stop(): void {
+    this.isOver = true
+  }
+
+  private again(kind: FaultKind, prng: Prng, meanMillis: number): void {
+    this.cluster.world.after(prng.exponential(meanMillis), () => {
+      if (this.isOver) return
+      this.hits.set(kind, (this.hits.get(kind) ?? 0) + 1)
+      this.strike(kind, prng)
+      this.again(kind, prng, meanMillis)
+    })
+  }
+
+  private strike(kind: FaultKind, prng: Prng): void {
+    const { cluster } = this
+    const { network, world } = cluster
+    const member = prng.pick(cluster.members)
+    const millis = prng.exponential(prng.pick([200, 2000, 5000]))
+    const later = (task: () => void) => world.after(millis, () => this.isOver || task())
+    const ids = cluster.members.map(({ id }) => id)
+    cluster.say(`fault ${kind} ${name(member.id)} ${millis.toFixed(0)} ms`)
+    switch (kind) {
+      case "crash":
+      case "kill":
+        if (kind === "crash") member.crash()
+        else member.kill()
+        later(() => member.boot())
+        return
+      case "pause":
+        member.machine?.pause()
+        later(() => member.machine?.resume())
+        return
+      case "partition": {
+        const sides = prng.shuffled(ids)
+        const size = prng.below(ids.length + 1)
+        this.cutFor(pairs(sides.slice(0, size), sides.slice(size)), later)
+        return
+      }
+      case "isolate":
+        this.cutFor(pairs([member.id], ids.filter((id) => id !== member.id)), later)
+        return
+      case "oneWay": {
+        const cuts = ids.flatMap((from) =>
+          ids.filter((to) => to !== from && prng.chance(0.25)).map((to) => [from, to] as const)
+        )
+        this.cutFor(cuts, later)
+        return
+      }
+      case "clog":
+        for (const to of ids) if (to !== member.id && prng.chance(0.5)) network.clog(member.id, to, millis)
+        return
+      case "swizzle": {
+        const order = prng.shuffled(ids)
+        const others = (id: MemberId) => pairs([id], ids.filter((other) => other !== id))
+        for (const [position, id] of order.entries()) {
+          world.after(position * 300, () => {
+            if (!this.isOver) { for (const [from, to] of others(id)) network.cut(from, to) }
+          })
+        }
+        for (const [position, id] of prng.shuffled(order).entries()) {
+          world.after((ids.length + position) * 300 + millis, () => {
+            if (!this.isOver) { for (const [from, to] of others(id)) network.heal(from, to) }
+          })
+        }
+        return
+      }
+      case "slowDisk":
+        member.slowDisk(prng.pick([20, 200, 5000, 60_000]))
+        later(() => member.healDisk())
+        return
+      case "failSync":
+        member.memory.fail("sync")
+        later(() => {
+          if (prng.chance(0.5)) member.crash()
+          else member.kill()
+          member.boot()
+        })
+        return
+      case "wallJump":
+        member.machine?.jump(prng.between(-3_600_000, 3_600_000))
+        return
+      case "transfer":
+        cluster.transfer(member.id)
+        return
+      case "join":
+        cluster.join()
+        return
+      case "leave":
+        cluster.leave(member.id)
+        return
+      case "lostDisk":
+        cluster.loseDisk(member)
+        return
+      case "fullDisk":
+        member.memory.setCapacity(0)
+        later(() => {
+          member.memory.setCapacity(Infinity)
+          if (member.stopped === undefined) return
+          member.kill()
+          member.boot()
+        })
+        return
+    }
+  }
+
+  private cutFor(cuts: ReadonlyArray<readonly [MemberId, MemberId]>, later: (task: () => void) => void): void {
+    for (const [from, to] of cuts) this.cluster.network.cut(from, to)
+    later(() => {
+      for (const [from, to] of cuts) this.cluster.network.heal(from, to)
+    })
+  }
+}
+
+/** Both directions between every member of one side and every member of the other. */
+const pairs = (one: ReadonlyArray<MemberId>, other: ReadonlyArray<MemberId>) =>
+  one.flatMap((a) => other.flatMap((b) => [[a, b] as const, [b, a] as const]))

@@ -1,0 +1,96 @@
+/** What a run is like: everything is drawn from the seed, "none" of a fault included, so that each fault is also seen without the others (swarm testing). */
+import type { Prng } from "./Prng.ts"
+import type { NetworkOptions } from "./SimNetwork.ts"
+
+export interface Options {
+  readonly members: number
+  readonly millis: number
+  readonly operations: number
+  readonly clients: number
+  readonly keys: number
+  readonly shuffle: boolean
+  readonly electionTimeoutMillis: number
+  readonly heartbeatMillis: number
+  readonly trailingEntries: number
+  readonly compactAfterBytes: number
+  readonly segmentBytes: number
+  readonly syncMillis: number
+  readonly network: NetworkOptions
+  /** Mean time between two faults of a kind, of all members together; Infinity for none. */
+  readonly meanMillis: { readonly [Kind in FaultKind]: number }
+}
+
+export const faultKinds = [
+  "crash",
+  "kill",
+  "pause",
+  "partition",
+  "isolate",
+  "oneWay",
+  "clog",
+  "swizzle",
+  "slowDisk",
+  "failSync",
+  "wallJump",
+  "transfer",
+  "join",
+  "leave",
+  "lostDisk",
+  "fullDisk"
+] as const
+export type FaultKind = (typeof faultKinds)[number]
+
+/** What a run can do without, to find out what a failure needs. */
+export const parts = [...faultKinds, "loss", "duplicate", "reorder", "shuffle"] as const
+export type Part = (typeof parts)[number]
+
+/** The same run without some of what makes it hard. */
+export const without = (options: Options, left: ReadonlyArray<Part>): Options => {
+  const { loss, duplicate, reorder } = options.network
+  const unless = (part: Part, value: number) => left.includes(part) ? 0 : value
+  const meanMillis = Object.fromEntries(
+    faultKinds.map((kind) => [kind, left.includes(kind) ? Infinity : options.meanMillis[kind]])
+  ) as Options["meanMillis"]
+  return {
+    ...options,
+    shuffle: options.shuffle && !left.includes("shuffle"),
+    network: {
+      ...options.network,
+      loss: unless("loss", loss),
+      duplicate: unless("duplicate", duplicate),
+      reorder: unless("reorder", reorder)
+    },
+    meanMillis
+  }
+}
+
+export const draw = (prng: Prng): Options => {
+  const orNone = (value: number) => prng.chance(0.5) ? value : 0
+  const electionTimeoutMillis = prng.pick([300, 1000, 1000])
+  const delayMinMillis = prng.between(0.05, 5)
+  const meanMillis = Object.fromEntries(
+    faultKinds.map((kind) => [kind, prng.chance(0.4) ? prng.between(1500, 15_000) : Infinity])
+  ) as Options["meanMillis"]
+  return {
+    members: prng.pick([1, 3, 3, 3, 4, 5, 5]),
+    millis: 30_000,
+    operations: 300 + prng.below(200),
+    clients: 2 + prng.below(9),
+    keys: 1 + prng.below(6),
+    shuffle: prng.chance(0.7),
+    electionTimeoutMillis,
+    heartbeatMillis: electionTimeoutMillis / 10,
+    trailingEntries: prng.pick([0, 5, 50, 10_000]),
+    compactAfterBytes: prng.pick([500, 5000, 64 * 1024 * 1024]),
+    segmentBytes: prng.pick([4096, 65_536, 64 * 1024 * 1024]),
+    syncMillis: prng.pick([0, 0.2, 1, 5]),
+    network: {
+      delayMinMillis,
+      delayMeanMillis: delayMinMillis + prng.between(0.1, 20),
+      loss: orNone(prng.between(0, 0.1)),
+      duplicate: orNone(prng.between(0, 0.1)),
+      reorder: orNone(prng.between(0, 0.2))
+    },
+    meanMillis
+  }
+}

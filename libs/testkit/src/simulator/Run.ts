@@ -1,0 +1,155 @@
+/**
+ * One run of the simulator: a cluster with everything drawn from a seed, clients that read and write while faults strike, rules looked at after each step, and at
+ * the end a healed core that has to serve again with everything that was acknowledged.
+ */
+import { Configuration } from "@dkv/raft"
+import type { MemberId } from "@dkv/raft"
+import * as Core from "./Core.ts"
+import { Faults } from "./Faults.ts"
+import type { FaultKind, Options, Part } from "./Options.ts"
+import { draw, without } from "./Options.ts"
+import { Prng } from "./Prng.ts"
+import { SimCluster } from "./SimCluster.ts"
+import { name } from "./Watch.ts"
+import { Workload } from "./Workload.ts"
+
+export interface Report {
+  readonly seed: number
+  /** What was wrong; absent if nothing was. */
+  readonly failure: string | undefined
+  readonly virtualMillis: number
+  readonly steps: number
+  readonly acknowledged: number
+  readonly outcomes: ReadonlyMap<string, number>
+  /** How far the history was proven to be linearizable. */
+  readonly proven: string
+  readonly picture: string | undefined
+  readonly faults: ReadonlyMap<FaultKind, number>
+  readonly frames: { readonly lost: number; readonly doubled: number; readonly overtaking: number }
+  readonly looks: ReadonlyMap<string, number>
+  /** Depends on everything that happened. */
+  readonly hash: number
+}
+
+/** Time that a healed core may take to serve again. */
+const recoverMillis = 60_000
+
+/** Time for everyone to come up before the core is chosen. */
+const settleMillis = 500
+
+export interface RunOptions {
+  /** What to leave out of what the seed draws. */
+  readonly without?: ReadonlyArray<Part>
+  /** Gets a line per event. */
+  readonly trace?: (line: string) => void
+}
+
+/** The run of a seed. Not a promise, not an effect: it happens on this stack, in virtual time. */
+export const run = (seed: number, { trace, without: left = [] }: RunOptions = {}): Report => {
+  const options = without(draw(new Prng(seed)), left)
+  const cluster = new SimCluster(seed, options, trace)
+  cluster.say(`options ${JSON.stringify(options)}`)
+  for (const member of cluster.members) member.boot()
+  const workload = new Workload(cluster, options)
+  const faults = new Faults(cluster, options)
+  const failure = live(cluster, options, workload, faults)
+  const verdict = failure === undefined ? workload.verdict() : { failure, proven: "nothing", picture: undefined }
+  const { network, watch, world } = cluster
+  return {
+    ...verdict,
+    seed,
+    virtualMillis: world.now,
+    steps: world.steps,
+    acknowledged: workload.acknowledged,
+    outcomes: workload.outcomes,
+    faults: faults.hits,
+    looks: watch.looks,
+    frames: { lost: network.framesLost, doubled: network.framesDoubled, overtaking: network.framesOvertaking },
+    hash: world.hash
+  }
+}
+
+/** From the first step to the last; what went wrong, if anything. */
+const live = (cluster: SimCluster, options: Options, workload: Workload, faults: Faults): string | undefined => {
+  const { watch, world } = cluster
+  let isHealed = false
+
+  const advance = (until: () => boolean): string | undefined => {
+    while (!until()) {
+      if (!world.step()) return "nothing is runnable, and no timer is set"
+      cluster.look()
+      if (isHealed) cluster.restart()
+      if (watch.violation !== undefined) return watch.violation
+    }
+    return undefined
+  }
+
+  const during = advance(() => world.now >= options.millis && workload.isDone)
+  if (during !== undefined) return during
+  faults.stop()
+  isHealed = true
+  heal(cluster)
+  const upAt = world.now
+  const isUp = () => cluster.members.every((member) => member.status() !== undefined)
+  const starting = advance(() => world.now - upAt > (isUp() ? settleMillis : recoverMillis))
+  if (starting !== undefined) return starting
+  if (!isUp()) return `liveness: members do not come up: ${describe(cluster, cluster.members.map(({ id }) => id))}`
+  const core = keepCore(cluster)
+  workload.probe(cluster.members.filter(({ id }) => core.includes(id)))
+  const keptAt = world.now
+  const isServing = () => workload.probed && hasConverged(cluster, core)
+  const recovering = advance(() => isServing() || world.now - keptAt > recoverMillis)
+  if (recovering !== undefined || isServing()) return recovering
+  return `liveness: the healed core did not serve and converge within ${recoverMillis} ms: ${describe(cluster, core)}`
+}
+
+const heal = ({ members, network }: SimCluster): void => {
+  network.calm()
+  network.healAll()
+  for (const member of members) {
+    member.machine?.resume()
+    member.healDisk()
+  }
+}
+
+/** Leaves just enough members together, and the rest dead or cut off. */
+const keepCore = (cluster: SimCluster): ReadonlyArray<MemberId> => {
+  const { members, network, world } = cluster
+  const configurations = members.flatMap((member) => member.status()?.configuration ?? [])
+  const known = members.map(({ id }) => id).filter((id) =>
+    configurations.some((configuration) => Configuration.find(configuration, id) !== undefined)
+  )
+  const core = Core.choose(world.prng, known, configurations)
+  cluster.say(`the core is ${core.map(name).join(" ")}`)
+  for (const member of members) {
+    if (core.includes(member.id)) continue
+    if (world.prng.chance(0.5)) cluster.retire(member)
+    else {
+      for (const { id } of members) {
+        network.cut(id, member.id)
+        network.cut(member.id, id)
+      }
+    }
+  }
+  return core
+}
+
+const hasConverged = (cluster: SimCluster, core: ReadonlyArray<MemberId>): boolean => {
+  const statuses = cluster.members.flatMap((member) => core.includes(member.id) ? member.status() ?? [] : [])
+  const leader = statuses.find(({ role }) => role === "Leader")
+  if (leader === undefined || Configuration.isJoint(leader.configuration)) return false
+  return statuses.every(({ appliedIndex, commitIndex, id }) =>
+    Configuration.find(leader.configuration, id) === undefined ||
+    (appliedIndex === leader.appliedIndex && commitIndex === leader.commitIndex)
+  )
+}
+
+const describe = (cluster: SimCluster, core: ReadonlyArray<MemberId>): string =>
+  cluster.members.filter(({ id }) => core.includes(id)).map((member) => {
+    const status = member.status()
+    return status === undefined
+      ? `${name(member.id)} ${member.stopped ?? "is down"}`
+      : `${
+        name(member.id)
+      } ${status.role} term ${status.term} commit ${status.commitIndex} applied ${status.appliedIndex}`
+  }).join("; ")

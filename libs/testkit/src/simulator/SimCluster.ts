@@ -1,0 +1,194 @@
+/** A world, the members in it, the network between them, and whoever operates them: members join, leave, and come back under a new id when their disk was lost. */
+import { Configuration } from "@dkv/raft"
+import type { MemberId, RaftNode } from "@dkv/raft"
+import { Effect, Exit, Option } from "effect"
+import type { Options } from "./Options.ts"
+import type { Prng } from "./Prng.ts"
+import { SimMember } from "./SimMember.ts"
+import { SimNetwork } from "./SimNetwork.ts"
+import { name, Watch } from "./Watch.ts"
+import { World } from "./World.ts"
+
+export const idOf = (number: number): MemberId => number.toString(16).padStart(16, "0")
+
+const memberOf = (number: number): Configuration.Member => ({
+  id: idOf(number),
+  name: `m${number}`,
+  peerAddress: `m${number}:2380`,
+  clientAddress: `m${number}:3000`,
+  autoPromote: true,
+  witness: false,
+  priority: 0
+})
+
+/** At most so many members at once, and this is how often an operator asks again. */
+const membersMax = 7
+const retryMillis = 500
+
+/** After so long nothing comes any more of a change that was asked for. */
+const changeMillis = 15_000
+
+export class SimCluster {
+  readonly world: World
+  readonly network: SimNetwork
+  readonly watch = new Watch()
+  /** Those that have not left for good, running or not. */
+  members: Array<SimMember> = []
+  /** A lost disk is being made up for; a second one must wait. */
+  isRebuilding = false
+  private readonly options: Options
+  private readonly prng: Prng
+  private readonly trace: ((line: string) => void) | undefined
+  private readonly roles = new Map<MemberId, string>()
+  private readonly restarting = new Set<MemberId>()
+  private count = 0
+  private changesUnderWay = 0
+
+  constructor(seed: number, options: Options, trace: ((line: string) => void) | undefined) {
+    this.world = new World(seed, options)
+    this.prng = this.world.prng.fork()
+    this.options = options
+    this.trace = trace
+    this.network = new SimNetwork(this.world, options.network, (from, to, frame) => this.watch.sent(from, to, frame))
+    const numbers = Array.from({ length: options.members }, (_, position) => position + 1)
+    const founding: Configuration.Configuration = {
+      ...Configuration.empty,
+      members: numbers.map(memberOf),
+      voters: numbers.map(idOf)
+    }
+    for (const _ of numbers) this.add(Option.some(founding))
+  }
+
+  say(line: string): void {
+    this.trace?.(`${this.world.now.toFixed(3).padStart(10)} ${line}`)
+  }
+
+  /** Looks at every member; to be called after each step. */
+  look(): void {
+    for (const member of this.members) {
+      const status = member.status()
+      if (status === undefined) continue
+      this.watch.status(member.id, status)
+      if (status.removed) this.retire(member)
+      if (this.trace === undefined) continue
+      const role = `${status.role} in term ${status.term}, ${describe(status.configuration)}`
+      if (this.roles.get(member.id) === role) continue
+      this.roles.set(member.id, role)
+      this.say(`${name(member.id)} ${role}`)
+    }
+  }
+
+  /** Starts again what has stopped by itself, after a while, as whoever supervises processes would. */
+  restart(): void {
+    for (const member of this.members) {
+      if (member.stopped === undefined || this.restarting.has(member.id)) continue
+      this.restarting.add(member.id)
+      this.world.after(retryMillis, () => {
+        this.restarting.delete(member.id)
+        if (member.stopped === undefined) return
+        member.kill()
+        member.boot()
+      })
+    }
+  }
+
+  transfer(to: MemberId): void {
+    this.ask((node) => Effect.ignore(node.transferLeadership(Option.some(to))), () => {})
+  }
+
+  join(): void {
+    if (this.isRebuilding || this.members.length >= membersMax) return
+    const member = this.add(Option.none())
+    member.boot()
+    this.change({ _tag: "Join", member: memberOf(this.count), replaces: Option.none() })
+  }
+
+  leave(id: MemberId): void {
+    if (!this.isRebuilding) this.change({ _tag: "Leave", id, force: false })
+  }
+
+  /**
+   * The disk is gone, and a new member takes the place. Nothing happens where that would be more than the cluster promises to survive: with fewer than three
+   * voters, or while another change is under way that may need the lost one.
+   */
+  loseDisk(member: SimMember): void {
+    const statuses = this.members.flatMap((other) => other.status() ?? [])
+    const configuration = statuses.find(({ role, term }) => role === "Leader" && term === this.watch.termLed)
+      ?.configuration
+    const isSettled = configuration !== undefined && !Configuration.isJoint(configuration) && this.changesUnderWay === 0
+    if (this.isRebuilding || !isSettled || configuration.voters.length < 3) return
+    this.isRebuilding = true
+    this.retire(member)
+    this.watch.lost(member.id)
+    const fresh = this.add(Option.none())
+    const number = this.count
+    fresh.boot()
+    const isReplaced = () =>
+      this.members.some((other) => {
+        const status = other.status()
+        return status?.role === "Leader" && status.configuration.voters.includes(fresh.id) &&
+          Configuration.find(status.configuration, member.id) === undefined &&
+          !Configuration.isJoint(status.configuration)
+      })
+    const attempt = (): void => {
+      if (isReplaced()) {
+        this.isRebuilding = false
+        return
+      }
+      this.change({ _tag: "Join", member: memberOf(number), replaces: Option.some(member.id) })
+      this.world.after(retryMillis, attempt)
+    }
+    attempt()
+  }
+
+  /** The member is never started again. */
+  retire(member: SimMember): void {
+    this.say(`${name(member.id)} is gone for good`)
+    member.kill()
+    member.isRetired = true
+    this.members = this.members.filter((other) => other !== member)
+  }
+
+  private add(founding: Option.Option<Configuration.Configuration>): SimMember {
+    const number = ++this.count
+    const member = new SimMember(this.world, this.network, this.watch, {
+      ...this.options,
+      id: idOf(number),
+      founding,
+      clockRate: this.prng.between(0.98, 1.02),
+      wallMillis: 1_700_000_000_000 + this.prng.between(-10_000, 10_000),
+      onLog: (message) => this.say(`m${number} ${message}`)
+    })
+    this.members.push(member)
+    return member
+  }
+
+  private change(wish: RaftNode.MembershipChange): void {
+    const who = wish._tag === "Join" ? wish.member.id : wish.id
+    this.changesUnderWay++
+    this.world.after(changeMillis, () => this.changesUnderWay--)
+    this.ask((node) => Effect.exit(node.changeMembership(wish)), (exit) => {
+      const said = Exit.isSuccess(exit) ? "done" : String(Exit.isFailure(exit) ? exit.cause.reasons[0] : "")
+      this.say(`${wish._tag} ${name(who)}: ${said}`)
+    })
+  }
+
+  /** Asks any member that runs. */
+  private ask<A>(use: (node: RaftNode.RaftNode["Service"]) => Effect.Effect<A>, answered: (answer: A) => void): void {
+    const member = this.prng.shuffled(this.members).find(({ machine, services }) =>
+      machine?.isPaused === false && services !== undefined
+    )
+    if (member === undefined) return
+    member.machine!.fork(use(member.services!.node)).addObserver((exit) => {
+      if (Exit.isSuccess(exit)) answered(exit.value)
+    })
+  }
+}
+
+const describe = ({ members, outgoing, voters }: Configuration.Configuration): string => {
+  const names = (ids: ReadonlyArray<MemberId>) => ids.map(name).join(" ")
+  const learners = members.map(({ id }) => id).filter((id) => !voters.includes(id) && !outgoing.includes(id))
+  return `voters ${names(voters)}${outgoing.length === 0 ? "" : ` from ${names(outgoing)}`}${
+    learners.length === 0 ? "" : `, learners ${names(learners)}`
+  }`
+}

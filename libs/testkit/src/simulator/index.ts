@@ -1,0 +1,10 @@
+/** The simulator: whole clusters on simulated time, network and disks, from one seed. */
+export * as Faults from "./Faults.ts"
+export * as Options from "./Options.ts"
+export * as Prng from "./Prng.ts"
+export * as Run from "./Run.ts"
+export * as SimCluster from "./SimCluster.ts"
+export * as SimMember from "./SimMember.ts"
+export * as SimNetwork from "./SimNetwork.ts"
+export * as Watch from "./Watch.ts"
+export * as World from "./World.ts"

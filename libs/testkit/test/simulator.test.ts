@@ -1,0 +1,42 @@
+/** The simulator over some seeds of the default mix, and what makes its word worth something. Longer runs are `npm run sim`. */
+import { assert, describe, it } from "@effect/vitest"
+import { Options, Run } from "../src/simulator/index.ts"
+
+const seeds = 48
+
+describe("the simulator", () => {
+  it("does the same again with the same seed, event for event", () => {
+    for (const seed of [3, 14, 27]) {
+      const traces = [0, 1].map(() => {
+        const lines: Array<string> = []
+        const { hash, steps } = Run.run(seed, { trace: (line) => void lines.push(line) })
+        return { hash, steps, lines }
+      })
+      assert.deepStrictEqual(traces[0], traces[1])
+      assert.isAbove(traces[0]!.lines.length, 300)
+    }
+  })
+
+  it("does something else with another seed", () => {
+    const hashes = [1, 2, 3, 4].map((seed) => Run.run(seed, { without: Options.faultKinds }).hash)
+    assert.strictEqual(new Set(hashes).size, hashes.length)
+  })
+
+  it(`finds nothing wrong in ${seeds} seeds, with every kind of fault among them`, () => {
+    const struck = new Set<string>()
+    let frames = { lost: 0, doubled: 0, overtaking: 0 }
+    for (let seed = 1; seed <= seeds; seed++) {
+      const report = Run.run(seed)
+      assert.strictEqual(report.failure, undefined, `npm run sim -- --seed ${seed}`)
+      for (const kind of report.faults.keys()) struck.add(kind)
+      const { doubled, lost, overtaking } = report.frames
+      frames = {
+        lost: frames.lost + lost,
+        doubled: frames.doubled + doubled,
+        overtaking: frames.overtaking + overtaking
+      }
+    }
+    assert.deepStrictEqual([...struck].sort(), [...Options.faultKinds].sort())
+    for (const [kind, count] of Object.entries(frames)) assert.isAbove(count, 0, kind)
+  }, 300_000)
+})

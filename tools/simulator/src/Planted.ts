@@ -1,0 +1,145 @@
+/**
+ * Bugs that the simulator has to find: each a patch on a copy of the sources, so that shipped code has no switch for it. Where a bug was made by others before, its
+ * number in the list of historic bugs is given; those of our own were found by the simulator in the first place.
+ */
+export interface Planted {
+  readonly name: string
+  /** From the root of the workspace. */
+  readonly file: string
+  /** Stands in the file exactly once. */
+  readonly find: string
+  readonly replace: string
+}
+
+const core = "libs/raft/src/core"
+
+export const planted: ReadonlyArray<Planted> = [
+  {
+    name: "skip a sync",
+    file: "libs/storage/src/SegmentWriter.ts",
+    find: "{ access: \"write\", durableWrites: true }",
+    replace: "{ access: \"write\" }"
+  },
+  {
+    name: "acknowledge before the sync",
+    file: `${core}/Replication.ts`,
+    find: "hintIndex: 0, hintTerm: 0 },\n    core.writeNumber\n",
+    replace: "hintIndex: 0, hintTerm: 0 },\n    0\n"
+  },
+  {
+    name: "tell a vote before its sync",
+    file: `${core}/Core.ts`,
+    find: "after = this.hardStateWrite",
+    replace: "after = 0"
+  },
+  {
+    name: "count oneself before the sync",
+    file: `${core}/Replication.ts`,
+    find: "id === core.id ? core.durableIndex",
+    replace: "id === core.id ? core.log.lastIndex"
+  },
+  {
+    name: "commit an older term by counting",
+    file: `${core}/Replication.ts`,
+    find: "if (index <= core.commitIndex || core.log.termAt(index) !== core.term) return",
+    replace: "if (index <= core.commitIndex) return"
+  },
+  {
+    name: "forget the vote on restart",
+    file: "libs/raft/src/Node.ts",
+    find: "hardState: log.hardState,",
+    replace: "hardState: { term: log.hardState.term, vote: \"\" },"
+  },
+  {
+    name: "two writes for term and vote",
+    file: `${core}/Core.ts`,
+    find: "this.hardStateWrite = this.write({ _tag: \"HardState\", term: this.term, vote: this.vote })",
+    replace: "this.hardStateWrite = this.write({ _tag: \"HardState\", term: this.term, vote: \"\" })\n" +
+      "    this.write({ _tag: \"HardState\", term: this.term, vote: this.vote })"
+  },
+  {
+    name: "vote for whoever asks, however short its log",
+    file: `${core}/Election.ts`,
+    find: "if (!mayVote || !core.log.isUpToDate(message.lastIndex, message.lastTerm)) return refuse()",
+    replace: "if (!mayVote) return refuse()"
+  },
+  {
+    name: "apply twice",
+    file: "libs/raft/src/Applier.ts",
+    find: "const meta: RaftMeta = { head: MetaCodec.encodeHead(next), changes: [] }",
+    replace: "const meta: RaftMeta = { head: MetaCodec.encodeHead(head), changes: [] }"
+  },
+  {
+    name: "truncate an acknowledged entry",
+    file: `${core}/Replication.ts`,
+    find: "const fresh = firstFresh(core, entries)",
+    replace: "const fresh = firstFresh(core, entries) < entries.length ? firstFresh(core, entries) : 0"
+  },
+  {
+    name: "serve a read without a quorum",
+    file: `${core}/Read.ts`,
+    find: "  reads.round = core.round\n  confirm(core)",
+    replace: "  reads.round = core.round\n  release(core, core.reads.confirming, core.reads.index)"
+  },
+  {
+    name: "confirm a read with a stale acknowledgement",
+    file: `${core}/Read.ts`,
+    find: "if (message.round > progress.round) progress.round = message.round",
+    replace: "progress.round = core.round"
+  },
+  {
+    name: "read before an entry of the own term is committed",
+    file: `${core}/Read.ts`,
+    find: " || core.commitIndex < core.leaderSince) return",
+    replace: ") return"
+  },
+  {
+    name: "a joint configuration's new half alone commits",
+    file: `${core}/Quorum.ts`,
+    find: ": Math.min(majorityValue(configuration.voters, valueOf), majorityValue(configuration.outgoing, valueOf))",
+    replace: ": majorityValue(configuration.voters, valueOf)"
+  },
+  {
+    name: "a joint configuration's new half alone elects",
+    file: `${core}/Quorum.ts`,
+    find: "if (configuration.outgoing.length === 0) return incoming",
+    replace: "if (configuration.voters.length > 0) return incoming"
+  },
+  {
+    name: "let a learner count",
+    file: `${core}/Quorum.ts`,
+    find: ": Math.min(majorityValue(configuration.voters, valueOf), majorityValue(configuration.outgoing, valueOf))",
+    replace:
+      ": configuration.members.map(({ id }) => valueOf(id)).sort((a, b) => b - a)[majority(configuration.voters.length) - 1]!"
+  },
+  {
+    name: "match completions by what was ordered last",
+    file: "libs/raft/src/LogWriter.ts",
+    find: "mailbox.complete({ _tag: \"Written\", number }))",
+    replace: "mailbox.complete({ _tag: \"Written\", number: ordered }))"
+  },
+  {
+    name: "ignore a failed sync",
+    file: "libs/raft/src/LogWriter.ts",
+    find: "Effect.map(logStore.write(writes), ",
+    replace: "Effect.map(Effect.ignore(logStore.write(writes)), "
+  },
+  {
+    name: "shorten the log by a state that was not flushed",
+    file: "libs/raft/src/Compactor.ts",
+    find: "let flushedIndex = 0",
+    replace: "let flushedIndex = applier.head().index"
+  },
+  {
+    name: "rely on what a failed sync left readable",
+    file: "libs/storage/src/LogRecovery.ts",
+    find: "for (let at = Math.max(markOffset, segment.headerBytes); at < segment.bytes;",
+    replace: "for (let at = segment.bytes; at < segment.bytes;"
+  },
+  {
+    name: "carry out a repeated forward",
+    file: "libs/raft/src/Serve.ts",
+    find: "if (!member.forwards.isNew(from, id)) return",
+    replace: "member.forwards.isNew(from, id)"
+  }
+]

@@ -1,0 +1,155 @@
+/** `npm run sim`: many seeds over all cores, one seed with its trace, and what a failure needs. */
+import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import { Options, Run } from "@dkv/testkit/simulator"
+import { Clock, Console, Effect, Option, Stream } from "effect"
+import { Command, Flag } from "effect/cli"
+import * as Os from "node:os"
+import * as Copy from "./Copy.ts"
+import { planted } from "./Planted.ts"
+import * as Pool from "./Pool.ts"
+import { Summary } from "./Summary.ts"
+
+const isPart = (text: string): text is Options.Part => Options.parts.some((part) => part === text)
+
+const replayOf = (seed: number, without: ReadonlyArray<Options.Part>): string =>
+  `npm run sim -- --seed ${seed}${without.length === 0 ? "" : ` --without ${without.join(",")}`}`
+
+/** A planted bug has to be found within so many seeds. */
+const plantedSeedsMax = 500
+
+const fail = Effect.sync(() => {
+  process.exitCode = 1
+})
+
+const one = Effect.fnUntraced(function*(seed: number, without: ReadonlyArray<Options.Part>) {
+  const lines: Array<string> = []
+  const report = Run.run(seed, { without, trace: (line) => void lines.push(line) })
+  yield* Console.log(lines.join("\n"))
+  if (report.picture !== undefined) yield* Console.log(report.picture)
+  yield* Console.log(
+    `\nseed ${seed}: ${report.failure ?? "nothing wrong"} (${report.steps} steps in ${
+      (report.virtualMillis / 1000).toFixed(1)
+    } virtual seconds, trace ${report.hash.toString(16)})`
+  )
+  if (report.failure !== undefined) yield* fail
+})
+
+/** Leaves out one part after the other, as long as the same rule is broken. */
+const shrink = Effect.fnUntraced(function*(seed: number, given: ReadonlyArray<Options.Part>) {
+  const ruleOf = (failure: string | undefined) => failure?.split(":")[0]
+  const first = Run.run(seed, { without: given })
+  if (first.failure === undefined) return yield* Console.log(`seed ${seed} shows nothing wrong`)
+  let without = given
+  for (const part of Options.parts) {
+    if (without.includes(part)) continue
+    const report = Run.run(seed, { without: [...without, part] })
+    if (ruleOf(report.failure) !== ruleOf(first.failure)) continue
+    without = [...without, part]
+    yield* Console.log(`fails without ${part} as well`)
+  }
+  const left = Options.parts.filter((part) => !without.includes(part))
+  yield* Console.log(`it needs: ${left.join(", ") || "nothing that can be left out"}\n${replayOf(seed, without)}`)
+})
+
+const many = Effect.fnUntraced(function*(request: Pool.Request) {
+  const summary = new Summary()
+  const startedAt = yield* Clock.currentTimeMillis
+  let saidAt = startedAt
+  yield* Pool.run(request).pipe(
+    Stream.runForEach(Effect.fnUntraced(function*(outcome) {
+      summary.add(outcome)
+      if (outcome.failure !== null) {
+        yield* Console.log(
+          `seed ${outcome.seed}: ${outcome.failure.slice(0, 600)}\n  ${replayOf(outcome.seed, request.without)}`
+        )
+      }
+      const now = yield* Clock.currentTimeMillis
+      if (now - saidAt < 2000) return
+      saidAt = now
+      yield* Console.error(`${summary.runs} of ${request.count} seeds, ${summary.failures.length} failed`)
+    })),
+    Effect.scoped
+  )
+  const seconds = ((yield* Clock.currentTimeMillis) - startedAt) / 1000
+  yield* Console.log(
+    `\n${summary.render()}\n\n${summary.runs} seeds from ${request.from}: ${summary.failures.length} failed; ${
+      (summary.virtualMillis / 1000 / seconds / request.workers).toFixed(0)
+    } virtual seconds per second and core`
+  )
+  if (summary.failures.length > 0 || summary.runs < request.count) yield* fail
+})
+
+/** Each bug, and how many seeds it takes to find it. */
+const plantedBugs = Effect.fnUntraced(function*(request: Pool.Request, only: string) {
+  let missed = 0
+  for (const bug of planted.filter(({ name }) => name.includes(only))) {
+    const found = yield* Effect.scoped(Effect.gen(function*() {
+      const worker = yield* Copy.make(bug)
+      return yield* Pool.run({ ...request, worker }).pipe(
+        Stream.filter(({ failure }) => failure !== null),
+        Stream.runHead
+      )
+    }))
+    if (Option.isNone(found)) missed++
+    const said = Option.match(found, {
+      onNone: () => `not found in ${request.count} seeds`,
+      onSome: ({ failure, seed }) => `${String(seed - request.from + 1).padStart(4)}   ${failure!.slice(0, 90)}`
+    })
+    yield* Console.log(`${bug.name.padEnd(52)}${said}`)
+  }
+  if (missed > 0) yield* fail
+})
+
+const sim = Command.make(
+  "sim",
+  {
+    seeds: Flag.Int("seeds").pipe(Flag.withDescription("How many seeds to run"), Flag.withDefault(200)),
+    from: Flag.Int("from").pipe(Flag.withDescription("The first of them"), Flag.withDefault(1)),
+    seed: Flag.Int("seed").pipe(Flag.withDescription("Run one seed, with a line per event"), Flag.optional),
+    shrink: Flag.Boolean("shrink").pipe(
+      Flag.withDescription("With --seed: find out which faults the failure needs"),
+      Flag.withDefault(false)
+    ),
+    planted: Flag.Boolean("planted").pipe(
+      Flag.withDescription("Plant each of the known bugs in turn, and tell how many seeds it takes to find it"),
+      Flag.withDefault(false)
+    ),
+    only: Flag.String("only").pipe(
+      Flag.withDescription("With --planted: the bugs whose names have this in them"),
+      Flag.withDefault("")
+    ),
+    without: Flag.String("without").pipe(
+      Flag.withDescription(`Leave out some of: ${Options.parts.join(", ")}`),
+      Flag.withDefault(""),
+      Flag.filterMap(
+        (text) => {
+          const items = text.split(",").filter((item) => item !== "")
+          return items.every(isPart) ? Option.some(items.filter(isPart)) : Option.none()
+        },
+        (text) => `--without takes ${Options.parts.join(", ")}, separated by commas, not "${text}"`
+      )
+    ),
+    workers: Flag.Int("workers").pipe(
+      Flag.withDescription("Processes to spread the seeds over"),
+      Flag.withDefault(Os.availableParallelism())
+    )
+  },
+  Effect.fnUntraced(function*(options) {
+    const { from, seed, seeds, without, workers } = options
+    if (options.planted) {
+      return yield* plantedBugs({ from, count: plantedSeedsMax, without, workers }, options.only)
+    }
+    if (Option.isNone(seed)) return yield* many({ from, count: seeds, without, workers })
+    return yield* options.shrink ? shrink(seed.value, without) : one(seed.value, without)
+  })
+).pipe(
+  Command.withDescription("Runs whole clusters in virtual time, with faults, each from one seed"),
+  Command.withExamples([
+    { command: "sim --seeds 2000 --from 1", description: "Many seeds, over all cores" },
+    { command: "sim --seed 42", description: "One seed again, with its trace" },
+    { command: "sim --planted", description: "Proves the simulator by bugs that it has to find" },
+    { command: "sim --seed 42 --shrink", description: "Which faults its failure needs" }
+  ])
+)
+
+Command.run(sim, { version: "0.1.0" }).pipe(Effect.provide(NodeServices.layer), NodeRuntime.runMain)
