@@ -64,10 +64,6 @@ export class SimMember {
     memory.setDelay(options.syncMillis)
   }
 
-  get isRunning(): boolean {
-    return this.machine !== undefined && this.stopped === undefined
-  }
-
   boot(): void {
     if (this.machine !== undefined || this.isRetired) return
     const { clockRate, onLog, wallMillis } = this.options
