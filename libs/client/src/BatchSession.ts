@@ -40,7 +40,7 @@ export class BatchSession {
   private readonly calls: Calls
   private readonly nowUnsafe: () => number
   /** Rings for the writing fiber, whatever it waits for. */
-  readonly wake = new Signal()
+  private readonly wake = new Signal()
   private readonly silenced = Deferred.makeUnsafe<never, ClientError>()
   private operationsOut = 0
   private bytesOut = 0

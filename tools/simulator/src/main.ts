@@ -76,6 +76,10 @@ const many = Effect.fnUntraced(function*(request: Pool.Request) {
       (summary.virtualMillis / 1000 / seconds / request.workers).toFixed(0)
     } virtual seconds per second and core`
   )
+  if (summary.missed.length > 0) yield* Console.log(`never struck: ${summary.missed.join(", ")}: run more seeds`)
+  if (summary.runs < request.count) {
+    yield* Console.error(`a worker ended before its time: ${request.count - summary.runs} seeds were not run`)
+  }
   if (summary.failures.length > 0 || summary.runs < request.count) yield* fail
 })
 
@@ -100,10 +104,16 @@ const plantedBugs = Effect.fnUntraced(function*(request: Pool.Request, only: str
   if (missed > 0) yield* fail
 })
 
+const positive = (flag: Flag.Flag<number>, name: string): Flag.Flag<number> =>
+  Flag.filter(flag, (value) => value > 0, () => `--${name} must be more than 0`)
+
 const sim = Command.make(
   "sim",
   {
-    seeds: Flag.Int("seeds").pipe(Flag.withDescription("How many seeds to run"), Flag.withDefault(200)),
+    seeds: positive(
+      Flag.Int("seeds").pipe(Flag.withDescription("How many seeds to run"), Flag.withDefault(200)),
+      "seeds"
+    ),
     from: Flag.Int("from").pipe(Flag.withDescription("The first of them"), Flag.withDefault(1)),
     seed: Flag.Int("seed").pipe(Flag.withDescription("Run one seed, with a line per event"), Flag.optional),
     shrink: Flag.Boolean("shrink").pipe(
@@ -129,13 +139,20 @@ const sim = Command.make(
         (text) => `--without takes ${Options.parts.join(", ")}, separated by commas, not "${text}"`
       )
     ),
-    workers: Flag.Int("workers").pipe(
-      Flag.withDescription("Processes to spread the seeds over"),
-      Flag.withDefault(Os.availableParallelism())
+    workers: positive(
+      Flag.Int("workers").pipe(
+        Flag.withDescription("Processes to spread the seeds over"),
+        Flag.withDefault(Os.availableParallelism())
+      ),
+      "workers"
     )
   },
   Effect.fnUntraced(function*(options) {
     const { from, seed, seeds, without, workers } = options
+    if (options.shrink && Option.isNone(seed)) {
+      yield* Console.error("--shrink needs a seed that fails: --seed N --shrink")
+      return yield* fail
+    }
     if (options.planted) {
       return yield* plantedBugs({ from, count: plantedSeedsMax, without, workers }, options.only)
     }

@@ -23,16 +23,23 @@ describe("planted bugs", () => {
       }).pipe(Effect.provide(NodeServices.layer)))
   }
 
-  it.live("a copy with a bug shows it, where these sources show nothing", () =>
-    Effect.gen(function*() {
-      const request = { from: 1, count: 24, without: [], workers: 2 }
-      const failed = (worker: string | undefined) =>
-        Pool.run(worker === undefined ? request : { ...request, worker }).pipe(
+  // Those that take a few seeds only; `npm run sim -- --planted` looks for all.
+  const soonFound = [
+    "skip a sync",
+    "acknowledge before the sync",
+    "tell a vote before its sync",
+    "count oneself before the sync",
+    "carry out a repeated forward"
+  ]
+  for (const bug of planted.filter(({ name }) => soonFound.includes(name))) {
+    it.live(`"${bug.name}" is found`, () =>
+      Effect.gen(function*() {
+        const worker = yield* Copy.make(bug)
+        const found = yield* Pool.run({ from: 1, count: 24, without: [], workers: 2, worker }).pipe(
           Stream.filter(({ failure }) => failure !== null),
           Stream.runHead
         )
-      const bug = planted.find(({ name }) => name === "carry out a repeated forward")!
-      assert.isTrue(Option.isSome(yield* failed(yield* Copy.make(bug))))
-      assert.isTrue(Option.isNone(yield* failed(undefined)))
-    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)), 120_000)
+        assert.isTrue(Option.isSome(found))
+      }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)), 120_000)
+  }
 })

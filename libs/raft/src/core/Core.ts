@@ -135,7 +135,7 @@ export class Core {
       ? [{ index: 0, configuration: Configuration.empty }]
       : [...options.configurations]
     this.wasMember = this.configurations.some((entry) => Configuration.find(entry.configuration, this.id) !== undefined)
-    this.role = Configuration.isVoter(this.configuration, this.id) ? "Follower" : "Learner"
+    this.role = this.isElectable ? "Follower" : "Learner"
     this.now = options.now
     this.contactAt = -Infinity
     this.electionTimeout = this.settings.electionTimeoutMillis * (1 + options.jitter)
@@ -156,6 +156,14 @@ export class Core {
   /** Where the configuration in force stands in the log. */
   get configurationIndex(): LogIndex {
     return this.configurations[this.configurations.length - 1]!.index
+  }
+
+  /**
+   * Whether this member may stand for election. One whose removal is not committed has to: nobody else may have the entry that removes it, and then none
+   * of those who need its vote can win (dissertation §4.2.2).
+   */
+  get isElectable(): boolean {
+    return this.configurations.some(({ configuration }) => Configuration.isVoter(configuration, this.id))
   }
 
   /** What may be applied: committed, and in this member's own durable log. */

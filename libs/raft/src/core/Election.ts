@@ -85,7 +85,7 @@ export const becomeFollower = (core: Core, term: Term, leader: MemberId): void =
   }
   core.leader = leader
   if (deposed) resign(core)
-  enter(core, Configuration.isVoter(core.configuration, core.id) ? "Follower" : "Learner")
+  enter(core, core.isElectable ? "Follower" : "Learner")
   core.contactBroken = false
   core.electionTimeout = core.settings.electionTimeoutMillis * (1 + core.jitter)
   restartElectionTimer(core)
@@ -95,7 +95,7 @@ export const becomeFollower = (core: Core, term: Term, leader: MemberId): void =
 /** A configuration that came or went may have made a voter of a learner, or the reverse. */
 export const followConfiguration = (core: Core): void => {
   if (core.role === "Leader") return
-  const voter = Configuration.isVoter(core.configuration, core.id)
+  const voter = core.isElectable
   if (voter === (core.role !== "Learner")) return
   enter(core, voter ? "Follower" : "Learner")
   restartElectionTimer(core)

@@ -304,11 +304,11 @@ export const onAppend = (core: Core, { from, message }: FromPeer<Append>): void 
     for (const entry of received) {
       if (entry.configuration !== undefined) Membership.adopt(core, entry.index, entry.configuration)
     }
-    if (core.out.configurationChanged) Election.followConfiguration(core)
   }
   const last = previousIndex + entries.length
   core.matchedIndex = Math.max(core.matchedIndex, last)
   core.commitTo(Math.min(message.commit, last))
+  if (core.out.configurationChanged) Election.followConfiguration(core)
   acknowledge(core, from, last)
 }
 
@@ -341,6 +341,7 @@ export const sendAck = (core: Core): void => {
 export const onHeartbeat = (core: Core, { from, message }: FromPeer<Heartbeat>): void => {
   if (!heardLeader(core, from, message.term)) return
   core.commitTo(message.commit)
+  if (core.out.configurationChanged) Election.followConfiguration(core)
   core.send(from, { _tag: "HeartbeatReply", term: core.term, round: message.round })
 }
 

@@ -24,6 +24,18 @@ const configured = (
 }
 
 describe("membership", () => {
+  it("whoever leaves stands for election until its leaving is committed: nobody else may have the entry (dissertation §4.2.2)", () => {
+    const script = three()
+    script.send(1, 2, configured(2, 1, 1, configurationOf(1, 3)))
+    assert.deepStrictEqual(voters(script, 2), [1, 3])
+    assert.strictEqual(script.core(2).role, "Follower")
+    script.run()
+    script.crash(2)
+    assert.strictEqual(script.core(2).role, "Follower")
+    script.send(1, 2, { _tag: "Heartbeat", term: 2, commit: 2, round: 1 })
+    assert.strictEqual(script.core(2).role, "Learner")
+  })
+
   it("a member joins as a learner: it gets the log, and has no vote", () => {
     const script = three()
     script.elect(1)
@@ -49,7 +61,6 @@ describe("membership", () => {
     const script = three()
     script.send(1, 2, configured(2, 1, 1, configurationOf(1, 3)))
     assert.deepStrictEqual(voters(script, 2), [1, 3])
-    assert.strictEqual(script.core(2).role, "Learner", "a member without a vote does not stand")
     script.send(3, 2, append(3, 1, 1, ["a@3"]))
     assert.deepStrictEqual(voters(script, 2), [1, 2, 3])
     assert.strictEqual(script.core(2).role, "Follower")

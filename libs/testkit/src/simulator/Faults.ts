@@ -89,7 +89,7 @@ export class Faults {
       }
       case "slowDisk":
         member.slowDisk(prng.pick([20, 200, 5000, 60_000]))
-        later(() => member.healDisk())
+        later(() => member.speedUpDisk())
         return
       case "failSync":
         member.memory.fail("sync")

@@ -14,6 +14,7 @@ export interface Options {
   readonly trailingEntries: number
   readonly compactAfterBytes: number
   readonly segmentBytes: number
+  /** Time that a sync takes. */
   readonly syncMillis: number
   readonly network: NetworkOptions
   /** Mean time between two faults of a kind, of all members together; Infinity for none. */

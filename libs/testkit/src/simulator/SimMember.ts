@@ -5,21 +5,25 @@ import type { Configuration, MemberId } from "@dkv/raft"
 import { Disk, MemoryDisk, MemoryStorage, SegmentLog } from "@dkv/storage"
 import type { Option } from "effect"
 import { Cause, Context, Effect, Exit, Layer, Random } from "effect"
+import type { Options } from "./Options.ts"
 import type { Prng } from "./Prng.ts"
 import type { SimNetwork } from "./SimNetwork.ts"
 import type { Watch } from "./Watch.ts"
 import type { Machine, World } from "./World.ts"
 
-export interface MemberOptions {
+export interface MemberOptions extends
+  Pick<
+    Options,
+    | "electionTimeoutMillis"
+    | "heartbeatMillis"
+    | "trailingEntries"
+    | "compactAfterBytes"
+    | "segmentBytes"
+    | "syncMillis"
+  >
+{
   readonly id: MemberId
   readonly founding: Option.Option<Configuration.Configuration>
-  readonly electionTimeoutMillis: number
-  readonly heartbeatMillis: number
-  readonly trailingEntries: number
-  readonly compactAfterBytes: number
-  readonly segmentBytes: number
-  /** Time that a sync takes. */
-  readonly syncMillis: number
   readonly clockRate: number
   readonly wallMillis: number
   readonly onLog: (message: string) => void
@@ -104,13 +108,20 @@ export class SimMember {
     this.memory.setDelay(millis)
   }
 
-  /** Whatever is wrong with the disk is over. A sync that would hang on is cut short by starting again. */
+  /** Syncs take as long as before. One that would hang on is cut short by starting again. */
+  speedUpDisk(): void {
+    const hangs = this.syncMillis > 1000 && this.machine !== undefined
+    this.slowDisk(this.options.syncMillis)
+    if (!hangs) return
+    this.kill()
+    this.boot()
+  }
+
+  /** Whatever is wrong with the disk is over. */
   healDisk(): void {
-    const hangs = this.syncMillis > 1000
     this.memory.fail("sync", 0)
     this.memory.setCapacity(Infinity)
-    this.slowDisk(this.options.syncMillis)
-    if (hangs) this.kill()
+    this.speedUpDisk()
     this.boot()
   }
 

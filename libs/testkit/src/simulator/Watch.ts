@@ -285,25 +285,15 @@ export class Watch {
           name(hardState.vote)
         }, and comes back with ${after.hardState.term} and ${name(after.hardState.vote)}`
     )
-    for (let index = Math.max(before.previousIndex, after.previousIndex) + 1; index <= before.lastIndex; index++) {
-      const now = after.termAt(index)
-      // a write under way when the machine stopped may have replaced the end
-      const isReplaced = now !== undefined && now > before.termAt(index)!
-      if (isReplaced) return
-      if (now === before.termAt(index)) continue
-      return this.check(
-        "what was synced survives a restart",
-        after.lastIndex < index && this.isReplacedEnd(after),
-        () =>
-          `${name(id)} had entry ${index} of term ${
-            before.termAt(index)
-          }, and comes back with a log that ends at ${after.lastIndex}`
-      )
-    }
-  }
-
-  private isReplacedEnd(after: Shadow): boolean {
-    return after.terms.length > 0 && after.termAt(after.lastIndex)! === after.hardState.term
+    const lost = firstLost(before, after)
+    this.check(
+      "what was synced survives a restart",
+      lost === undefined,
+      () =>
+        `${name(id)} had entry ${lost} of term ${
+          before.termAt(lost!)
+        }, and comes back with a log that ends at ${after.lastIndex}`
+    )
   }
 
   private describe(): string {
@@ -316,6 +306,18 @@ export class Watch {
     this.looks.set(rule, (this.looks.get(rule) ?? 0) + 1)
     if (!holds) this.violation ??= `${rule}: ${message()}`
   }
+}
+
+/** The first entry that was synced and is neither there nor replaced, as a write under way when the machine stopped may have done. */
+const firstLost = (before: Shadow, after: Shadow): LogIndex | undefined => {
+  const isReset = after.terms.length === 0 && after.previousIndex > before.previousIndex
+  if (isReset) return undefined
+  for (let index = Math.max(before.previousIndex, after.previousIndex) + 1; index <= before.lastIndex; index++) {
+    const term = after.termAt(index)
+    if (term === undefined || term < before.termAt(index)!) return index
+    if (term > before.termAt(index)!) return undefined
+  }
+  return undefined
 }
 
 /** Ids of simulated members are small numbers. */
