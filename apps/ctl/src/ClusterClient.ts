@@ -37,13 +37,20 @@ export const layer = (settings: Settings): Layer.Layer<Cluster> =>
         transfer: (to) => Effect.mapError(client.transferLeader(to), fromClient),
         status: (endpoint) =>
           Effect.flatMap(Client.Client, (one) => one.status).pipe(
-            Effect.provide(Client.layer({ endpoints: [endpoint], timeoutMillis: settings.timeoutMillis })),
+            Effect.provide(Client.layer(optionsOf(settings, [endpoint]))),
             Effect.mapError(fromClient)
           )
       }))
   ).pipe(
-    Layer.provide(Layer.orDie(Client.layer({ endpoints: settings.endpoints, timeoutMillis: settings.timeoutMillis })))
+    Layer.provide(Layer.orDie(Client.layer(optionsOf(settings, settings.endpoints))))
   )
+
+/** A single write needs no session: what becomes of it is told. */
+const optionsOf = ({ timeoutMillis }: Settings, endpoints: ReadonlyArray<string>): Client.Options => ({
+  endpoints,
+  timeoutMillis,
+  exactlyOnce: false
+})
 
 const fromClient = (error: ClientError): ClusterError =>
   new ClusterError({ reason: reasonOf(error), message: error.message, cause: error })

@@ -151,7 +151,7 @@ export class BatchSession {
   /** Waits until there is something to send and room for it, and for the end of the turn, so that calls made together travel together. */
   private readonly nextTurn: Effect.Effect<void> = Effect.suspend(() => {
     if (this.isOver || this.probe === "wanted") return Effect.void
-    if (!this.isLeaving && this.hasRoom && this.calls.hasQueued(this.lanes)) return Effect.yieldNow
+    if (!this.isLeaving && this.hasRoom && this.calls.canSend(this.lanes)) return Effect.yieldNow
     return Effect.flatMap(this.wake.wait, () => this.nextTurn)
   })
 
@@ -172,9 +172,9 @@ export class BatchSession {
     }
     const left = deadline - now
     const patience = left - Math.min(Limits.answerMarginMillis, left / 4)
-    const isWrite = calls[0]!.isWrite
+    const mayRepeat = !calls[0]!.isWrite || calls[0]!.session !== undefined
     return writer.write(
-      this.encode(calls, bytes, now, isWrite ? patience : Math.min(patience, Limits.readAttemptMillis))
+      this.encode(calls, bytes, now, mayRepeat ? Math.min(patience, Limits.attemptMillis) : patience)
     )
   }
 
@@ -189,8 +189,9 @@ export class BatchSession {
     for (let i = 0; i < calls.length; i++) operations[i] = calls[i]!.operation
     return BatchRequest.encode({
       id,
-      consistency: calls[0]?.lane === "stale" ? "stale" : "linearizable",
+      consistency: consistencyOf(calls),
       timeoutMillis: Math.max(1, Math.ceil(timeoutMillis)),
+      stamp: calls[0]?.isWrite === true ? this.calls.stamp(calls) : undefined,
       operations
     })
   }
@@ -235,6 +236,16 @@ export class BatchSession {
         return { code: "Malformed", message: `the member says: ${message}` }
     }
   }
+}
+
+/** What suffices for all calls of a lane. */
+const consistencyOf = (calls: ReadonlyArray<Call>): Operation.Consistency => {
+  const lane = calls[0]?.lane
+  if (lane === "stale" || lane === "linearizable") return lane
+  if (lane !== "bounded") return "linearizable"
+  let maxStalenessMillis = WireLimits.timeoutMillisMax
+  for (const call of calls) maxStalenessMillis = Math.min(maxStalenessMillis, call.maxStalenessMillis)
+  return { maxStalenessMillis }
 }
 
 const unavailable = (message: string): Effect.Effect<never, ClientError> =>

@@ -5,7 +5,7 @@ import type { Exit } from "effect"
 import type { ClientError } from "./ClientError.ts"
 
 /** Calls of one lane may travel in one batch. Kept apart, so that a read can be given up early without giving up a write. */
-export const lanes = ["write", "linearizable", "stale"] as const
+export const lanes = ["write", "linearizable", "bounded", "stale"] as const
 export type Lane = (typeof lanes)[number]
 
 /** `out`: in a batch that was sent and is not answered. `parked`: turned away, and to be tried again. */
@@ -20,12 +20,19 @@ export class Call {
   /** Its answer was too large together with others: it goes in a batch of its own. */
   isAlone = false
   retryAt = 0
+  /** Of a write that was sent: its place in the client's session. */
+  session: Operation.SessionId | undefined
+  sequence = 0
+  /** A write that was sent, and may have taken effect although there was no answer. */
+  isDoubtful = false
   /** Members have turned it away so often. */
   refusals = 0
   /** What the last one said. */
   lastWord = ""
   readonly operation: Operation.Operation
   readonly lane: Lane
+  /** Of a read that may be stale, but not older than this. */
+  readonly maxStalenessMillis: number
   readonly bytes: number
   readonly timeoutMillis: number
   readonly deadline: number
@@ -35,6 +42,7 @@ export class Call {
   constructor(
     operation: Operation.Operation,
     lane: Lane,
+    maxStalenessMillis: number,
     timeoutMillis: number,
     deadline: number,
     read: Read<unknown>,
@@ -42,6 +50,7 @@ export class Call {
   ) {
     this.operation = operation
     this.lane = lane
+    this.maxStalenessMillis = maxStalenessMillis
     this.bytes = BatchRequest.operationBytes(operation)
     this.timeoutMillis = timeoutMillis
     this.deadline = deadline

@@ -1,6 +1,6 @@
 /**
- * All calls of a client that wait for an answer: queued, in a batch on its way, or to be tried again. Knows what may be repeated: a read always, a write only after
- * an answer that says it was not carried out, or when it was never sent.
+ * All calls of a client that wait for an answer: queued, in a batch on its way, or to be tried again. Knows what may be repeated: a read always; a write always too if
+ * it belongs to a session, and else only after an answer that says it was not carried out, or when it was never sent.
  *
  * Mutable; touched by the callers and by the fibers of one client, all on one thread.
  */
@@ -11,6 +11,7 @@ import { Call, lanes } from "./Call.ts"
 import type { Lane, Read } from "./Call.ts"
 import { ClientError } from "./ClientError.ts"
 import * as Limits from "./Limits.ts"
+import { RunCount, WriteSession } from "./WriteSession.ts"
 
 /** Calls of one lane, first come first served. */
 interface Queue {
@@ -26,10 +27,15 @@ export class Calls {
   readonly filled: Record<Lane, Signal>
   /** Raised when the first call comes: deadlines are to be looked at. */
   readonly started = new Signal()
+  /** Raised when a session is needed. */
+  readonly sessionWanted = new Signal()
+  /** Undefined for a client that sends a write once only. */
+  private readonly session: WriteSession | undefined
   private readonly nowUnsafe: () => number
   private readonly queues: Record<Lane, Queue> = {
     write: { calls: [], head: 0 },
     linearizable: { calls: [], head: 0 },
+    bounded: { calls: [], head: 0 },
     stale: { calls: [], head: 0 }
   }
   private parked: Array<Call> = []
@@ -38,10 +44,11 @@ export class Calls {
   /** The time, read once for all calls of a turn; 0 when it has to be read again. */
   private turn = 0
 
-  constructor(nowUnsafe: () => number) {
+  constructor(nowUnsafe: () => number, options: { readonly withSession: boolean }) {
     this.nowUnsafe = nowUnsafe
+    this.session = options.withSession ? new WriteSession() : undefined
     const nobody = new Signal()
-    this.filled = { write: nobody, linearizable: nobody, stale: nobody }
+    this.filled = { write: nobody, linearizable: nobody, bounded: nobody, stale: nobody }
   }
 
   /** Calls whose callers still wait. */
@@ -54,12 +61,38 @@ export class Calls {
     return false
   }
 
+  /** Whether there is something that may be sent now: writes wait for their session. */
+  canSend(lanes: ReadonlyArray<Lane>): boolean {
+    for (const lane of lanes) if (this.hasQueued([lane]) && this.isOpen(lane)) return true
+    return false
+  }
+
+  private isOpen(lane: Lane): boolean {
+    return lane !== "write" || this.session === undefined || this.session.hasRoom
+  }
+
+  /** Whether writes wait for a session to be opened. */
+  get needsSession(): boolean {
+    return this.session !== undefined && this.session.id === undefined && this.hasQueued(["write"])
+  }
+
+  sessionOpened(id: Operation.SessionId): void {
+    this.session?.open(id)
+    this.filled.write.raise()
+  }
+
+  /** The stamp of a batch of writes that was taken. */
+  stamp(calls: ReadonlyArray<Call>): Operation.Stamp | undefined {
+    return this.session?.stamp(calls)
+  }
+
   /** An effect that makes the call and waits for its answer. */
   make<A>(
     operation: Operation.Operation,
     lane: Lane,
     timeoutMillis: number,
-    read: Read<A>
+    read: Read<A>,
+    maxStalenessMillis = 0
   ): Effect.Effect<A, ClientError> {
     return Effect.callback<A, ClientError>((resume) => {
       const refusal = this.refusal(timeoutMillis)
@@ -69,10 +102,11 @@ export class Calls {
         this.started.raise()
       }
       if (this.turn === 0) this.turn = this.nowUnsafe()
-      const call = new Call(operation, lane, timeoutMillis, this.turn + timeoutMillis, read, resume)
+      const call = new Call(operation, lane, maxStalenessMillis, timeoutMillis, this.turn + timeoutMillis, read, resume)
       if (call.bytes > operationBytesMax) return this.settle(call, tooLarge)
       this.queues[lane].calls.push(call)
       this.filled[lane].raise()
+      if (this.needsSession) this.sessionWanted.raise()
       return Effect.sync(() => this.abandon(call))
     })
   }
@@ -82,19 +116,28 @@ export class Calls {
     this.turn = 0
     const taken: Array<Call> = []
     for (let tried = 0; tried < lanes.length && taken.length === 0; tried++) {
-      this.fill(taken, this.queues[lanes[(first + tried) % lanes.length]!])
+      const lane = lanes[(first + tried) % lanes.length]!
+      if (this.isOpen(lane)) this.fill(taken, this.queues[lane])
     }
     return taken
   }
 
   private fill(taken: Array<Call>, queue: Queue): void {
     const { calls } = queue
+    const runs = new RunCount()
     let bytes = 0
     let position = queue.head
     for (; position < calls.length && taken.length < Limits.batchOperationsMax; position++) {
       const call = calls[position]!
       if (call.state === "done") continue
       if (taken.length > 0 && (call.isAlone || taken[0]!.isAlone || bytes + call.bytes > Limits.batchBytesMax)) break
+      if (call.isWrite && this.session !== undefined) {
+        if (!this.session.admit(call)) {
+          this.fail(call, "Unknown", "its session was closed by the cluster, which had too many")
+          continue
+        }
+        if (!runs.take(call.sequence)) break
+      }
       bytes += call.bytes
       call.state = "out"
       taken.push(call)
@@ -137,25 +180,30 @@ export class Calls {
         this.fail(call, "Invalid", message)
         return false
       case "Unknown":
-        if (call.isWrite) this.fail(call, "Unknown", message)
-        else this.park(call, now)
+        this.doubt(call, message, now)
+        return false
+      case "Expired":
+        if (call.session !== undefined) this.session?.expired(call.session)
+        this.park(call, now)
+        this.sessionWanted.raise()
         return false
     }
   }
 
-  /** The connection that carried these calls is gone: reads go out again, the outcome of writes is not known. */
+  /** The connection that carried these calls is gone: what may be repeated goes out again, the outcome of the rest is not known. */
   lost(calls: ReadonlyArray<Call>, why: string, now: number): void {
     for (const call of calls) {
       if (call.state === "done") continue
       call.lastWord = why
-      if (call.isWrite) {
-        this.fail(
-          call,
-          "Unknown",
-          `the connection was lost with the write on its way (${why}): it may have been carried out, read before repeating it`
-        )
-      } else this.park(call, now)
+      this.doubt(call, `the connection was lost with the write on its way (${why})`, now)
     }
+  }
+
+  /** Whether the call took effect is not known. */
+  private doubt(call: Call, why: string, now: number): void {
+    call.isDoubtful = call.isWrite
+    if (call.isWrite && call.session === undefined) this.fail(call, "Unknown", why)
+    else this.park(call, now)
   }
 
   /** Fails what is past its deadline, and queues what is to be tried again. `out` are the calls in batches on their way. */
@@ -177,6 +225,7 @@ export class Calls {
       for (const call of calls) if (call.state !== "done" && call.deadline <= now) this.expire(call)
     }
     for (const lane of lanes) if (this.hasQueued([lane])) this.filled[lane].raise()
+    if (this.needsSession) this.sessionWanted.raise()
   }
 
   /** Nobody takes from the queues while no member can be reached, so what is over is dropped here. */
@@ -236,13 +285,18 @@ export class Calls {
     const heard = call.lastWord === "" ? "" : ` (last heard: ${call.lastWord})`
     const late = `no answer within ${call.timeoutMillis} ms${heard}`
     if (!call.isWrite) this.fail(call, "Unavailable", `${late}: try again, or look at the cluster`)
-    else if (call.state !== "out") {
-      this.fail(call, "Unavailable", `${late}; nothing was written: try again, or look at the cluster`)
-    } else this.fail(call, "Unknown", `${late}; the write may have been carried out: read before repeating it`)
+    else if (call.state === "out") this.fail(call, "Unknown", late)
+    else this.fail(call, "Unavailable", `${late}; nothing was written: try again, or look at the cluster`)
   }
 
   private fail(call: Call, reason: ClientError["reason"], message: string): void {
-    this.settle(call, Exit.fail(new ClientError({ reason, message })))
+    const error = reason === "Unknown" || call.isDoubtful
+      ? new ClientError({
+        reason: "Unknown",
+        message: `${message}; the write may have been carried out: read before repeating it`
+      })
+      : new ClientError({ reason, message })
+    this.settle(call, Exit.fail(error))
   }
 
   private settle(call: Call, exit: Exit.Exit<never, ClientError>): void {

@@ -1,12 +1,13 @@
 /**
  * The Effect client of a dkv cluster: hot operations coalesced into batches, several endpoints with failover, a deadline for every call.
  *
- * A read is repeated until its deadline. A write is repeated only when it certainly was not carried out; when that cannot be known, the caller is told `Unknown`.
+ * Reads are repeated until their deadline, and so are writes: they belong to a session of the client, in which each takes effect once, however often it is sent.
+ * What has no answer by its deadline, and may have been carried out, is reported as `Unknown`.
  */
 import type { Admin, Loopback, Operation } from "@dkv/protocol"
-import { Bytes as WireBytes } from "@dkv/protocol"
+import { Bytes as WireBytes, Limits as WireLimits } from "@dkv/protocol"
 import { Context, Effect, Exit, Layer, Option } from "effect"
-import type { Lane, Read } from "./Call.ts"
+import type { Read } from "./Call.ts"
 import { invalidTimeout, isTimeout } from "./Calls.ts"
 import { ClientError } from "./ClientError.ts"
 import { Connector } from "./Connector.ts"
@@ -105,24 +106,38 @@ export class Client extends Context.Service<Client, {
 }>()("@dkv/client/Client") {}
 
 export interface Options {
+  /**
+   * False: without a session, which costs a call before the first write. A write is then repeated only when it certainly was not carried out, and else `Unknown` as soon
+   * as its connection is lost. Default true.
+   */
+  readonly exactlyOnce?: boolean
   /** `host:port` each, at least one; tried in this order. */
   readonly endpoints: ReadonlyArray<string>
   /** Default 5000. */
   readonly timeoutMillis?: number
 }
 
-const make = Effect.fnUntraced(function*({ endpoints, timeoutMillis = Limits.callTimeoutMillis }: Options) {
+const make = Effect.fnUntraced(function*(options: Options) {
+  const { endpoints, exactlyOnce = true, timeoutMillis = Limits.callTimeoutMillis } = options
   if (endpoints.length === 0) return yield* invalid("no endpoint was given")
   if (!isTimeout(timeoutMillis)) return yield* invalidTimeout(timeoutMillis)
   const connector = yield* Connector
   // opens nothing yet, but fails for an endpoint that makes no sense
   for (const endpoint of endpoints) yield* connector.connect(endpoint)
-  const { calls, endpoint, nowUnsafe } = yield* Dispatcher.make(endpoints)
+  const { calls, endpoint, nowUnsafe } = yield* Dispatcher.make(endpoints, { withSession: exactlyOnce })
 
   const write = <A>(operation: Operation.Write, options: CallOptions | undefined, read: Read<A>) =>
     calls.make(operation, "write", options?.timeoutMillis ?? timeoutMillis, read)
   const ask = <A>(operation: Operation.Range, options: ReadOptions | undefined, read: Read<A>) =>
-    calls.make(operation, laneOf(options), options?.timeoutMillis ?? timeoutMillis, read)
+    Effect.suspend(() => {
+      const consistency = options?.consistency ?? "linearizable"
+      const callMillis = options?.timeoutMillis ?? timeoutMillis
+      if (typeof consistency === "string") return calls.make(operation, consistency, callMillis, read)
+      const { maxStalenessMillis } = consistency
+      return isStaleness(maxStalenessMillis)
+        ? calls.make(operation, "bounded", callMillis, read, maxStalenessMillis)
+        : invalid(`${maxStalenessMillis} is no staleness: it must be an integer of milliseconds, above 0`)
+    })
   const rare = <A>(isChange: boolean, options: CallOptions | undefined, use: RareCalls.Use<A>) =>
     Effect.suspend(() => {
       const first = endpoint()
@@ -204,7 +219,7 @@ const invalidRevision = (revision: number): Effect.Effect<never, ClientError> =>
 
 const isCount = (value: number, max: number): boolean => Number.isInteger(value) && value >= 0 && value <= max
 
-const laneOf = (options: ReadOptions | undefined): Lane => options?.consistency ?? "linearizable"
+const isStaleness = (millis: number): boolean => isCount(millis, WireLimits.timeoutMillisMax) && millis > 0
 
 const encoder = new TextEncoder()
 const bytesOf = (value: Bytes): Uint8Array => typeof value === "string" ? encoder.encode(value) : value

@@ -15,6 +15,7 @@ import { Calls } from "./Calls.ts"
 import { ClientError } from "./ClientError.ts"
 import { Connector } from "./Connector.ts"
 import * as Limits from "./Limits.ts"
+import * as RareCalls from "./RareCalls.ts"
 
 export interface Dispatcher {
   readonly calls: Calls
@@ -24,16 +25,17 @@ export interface Dispatcher {
 }
 
 const writes = ["write"] as const
-const reads = ["linearizable", "stale"] as const
+const reads = ["linearizable", "bounded", "stale"] as const
 
 export const make = Effect.fnUntraced(function*(
-  endpoints: ReadonlyArray<string>
+  endpoints: ReadonlyArray<string>,
+  options: { readonly withSession: boolean }
 ): Effect.fn.Return<Dispatcher, never, Connector | Scope.Scope> {
   const connector = yield* Connector
   const clock = yield* Clock.Clock
   const scope = yield* Effect.scope
   const nowUnsafe = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
-  const calls = new Calls(nowUnsafe)
+  const calls = new Calls(nowUnsafe, options)
   const sessions = new Set<BatchSession>()
   const queued = new Signal()
   const ended = new Signal()
@@ -154,6 +156,27 @@ export const make = Effect.fnUntraced(function*(
     }
   })
 
+  const openSession = Effect.gen(function*() {
+    let attempts = 0
+    while (true) {
+      yield* until(() => calls.needsSession, calls.sessionWanted)
+      const opened = yield* RareCalls.call([endpoints[(position + attempts) % endpoints.length]!], {
+        // one that nobody knows of does no harm
+        isChange: false,
+        timeoutMillis: Limits.attemptMillis,
+        use: (client, timeoutMillis) => client.SessionOpen({ timeoutMillis })
+      }, nowUnsafe).pipe(Effect.provideService(Connector, connector), Effect.result)
+      if (opened._tag === "Success") {
+        attempts = 0
+        const { index, term } = opened.success
+        calls.sessionOpened({ index, term })
+      } else {
+        calls.unreachable(opened.failure.message)
+        yield* backoff(Math.floor(attempts++ / endpoints.length), Limits.backoffMaxMillis)
+      }
+    }
+  })
+
   const callsOut = function*(): Iterable<ReadonlyArray<Call>> {
     for (const session of sessions) yield* session.callsOut()
   }
@@ -182,6 +205,7 @@ export const make = Effect.fnUntraced(function*(
   )
   yield* Effect.forkScoped(Effect.forever(next))
   yield* Effect.forkScoped(follow)
+  yield* Effect.forkScoped(openSession)
   yield* Effect.forkScoped(Effect.forever(sweep))
 
   return { calls, nowUnsafe, endpoint: () => endpoints[position]! }

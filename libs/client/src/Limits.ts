@@ -33,8 +33,11 @@ export const silenceMillis = 2500
 /** A member that has left a batch unanswered for so long, though it is alive, gets no further calls: it may be cut off from the others. */
 export const answerMillis = 1500
 
-/** A read is asked again, of another member if need be, when a member has not carried it out in this time. */
-export const readAttemptMillis = 2000
+/** A call that may be repeated is sent again, to another member if need be, when a member has not carried it out in this time. */
+export const attemptMillis = 2000
+
+/** Writes beyond the first unanswered one that may be on their way; with more, further ones wait. A member refuses what is farther ahead. */
+export const sessionWindowMax = 65_536
 
 /** A member is asked to answer so much before a call's deadline, or a quarter of the time left, so that its own word comes first. */
 export const answerMarginMillis = 50

@@ -42,7 +42,7 @@ const round = Effect.fnUntraced(function*(batch: number) {
     for (let i = 0; i < batch; i++) {
       entries.push(Entry.make(done + i + 1, 1, EntryKind.Command, commands[((done + i) * 7919) % keys]!))
     }
-    yield* machine.apply(entries, { head, changes: [] })
+    yield* machine.apply(entries, { head, changes: () => [] })
   }
   yield* machine.flush
   return Number((yield* nanos) - before) / puts

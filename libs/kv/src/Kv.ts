@@ -2,7 +2,7 @@
  * The key-value service of one member: what gateways call. Writes go through raft as one group; reads are served from the local state machine,
  * after a read barrier unless the caller accepts stale data.
  */
-import { RaftError, RaftNode, type StateMachine } from "@dkv/raft"
+import { RaftError, RaftNode, type Session, type StateMachine } from "@dkv/raft"
 import { Context, Effect, Layer } from "effect"
 import type { Option } from "effect"
 import * as Checks from "./Checks.ts"
@@ -91,13 +91,21 @@ export interface Invalid {
   readonly message: string
 }
 
-export type Consistency = "linearizable" | "stale"
+/**
+ * - `linearizable`: everything acknowledged before the call is seen.
+ * - `stale`: whatever this member has applied, however long ago it was cut off.
+ * - `maxStalenessMillis`: everything acknowledged so long before the call, or earlier, is seen.
+ */
+export type Consistency = "linearizable" | "stale" | { readonly maxStalenessMillis: number }
 
 export class Kv extends Context.Service<Kv, {
-  /** Replicates the operations in order as one group; one result each. Each operation is its own change with its own revision. */
+  /**
+   * Replicates the operations in order as one group; one result each. Each operation is its own change with its own revision. With a session, an operation that took
+   * effect before is not carried out again and has the result that it had; the stamp has a sequence number for each operation.
+   */
   readonly write: (
     ops: ReadonlyArray<WriteOp>,
-    options: { readonly timeoutMillis: number }
+    options: { readonly timeoutMillis: number; readonly session?: Session.Stamp }
   ) => Effect.Effect<ReadonlyArray<WriteResult>, RaftError>
 
   /** Serves the ranges from this member, all from the same revision. */
@@ -118,8 +126,12 @@ const make = Effect.gen(function*() {
     Effect.suspend(() => {
       const { accepted, results } = sift<WriteOp, WriteResult>(ops, Checks.write)
       if (accepted.length === 0) return Effect.succeed(results)
+      const session = accepted.length === ops.length ? options.session : stampOf(options.session, results)
       return Effect.map(
-        raft.propose(accepted.map(Command.encode), options),
+        raft.propose(accepted.map(Command.encode), {
+          timeoutMillis: options.timeoutMillis,
+          ...session === undefined ? {} : { session }
+        }),
         (outcomes) => merge(results, outcomes, Outcome.decode)
       )
     })
@@ -132,7 +144,9 @@ const make = Effect.gen(function*() {
         Effect.mapError(reader.read(accepted), stopped),
         (answers) => merge(results, answers, (answer) => answer)
       )
-      return consistency === "stale" ? local : Effect.andThen(raft.readBarrier({ timeoutMillis }), local)
+      if (consistency === "stale") return local
+      const maxStalenessMillis = consistency === "linearizable" ? 0 : consistency.maxStalenessMillis
+      return Effect.andThen(raft.readBarrier({ timeoutMillis, maxStalenessMillis }), local)
     })
 
   return Kv.of({ write, read })
@@ -151,6 +165,22 @@ const sift = <Op, Result>(
     else results[i] = invalid
   }
   return { accepted, results }
+}
+
+/** The sequence numbers of the operations whose places are free. */
+const stampOf = (
+  stamp: Session.Stamp | undefined,
+  results: ReadonlyArray<unknown>
+): Session.Stamp | undefined => {
+  if (stamp === undefined) return undefined
+  const runs: Array<Session.Run> = []
+  let position = 0
+  for (const { count, sequence } of stamp.runs) {
+    for (let offset = 0; offset < count; offset++) {
+      if (results[position++] === undefined) runs.push({ sequence: sequence + offset, count: 1 })
+    }
+  }
+  return { ...stamp, runs }
 }
 
 /** Fills the free places in order. */

@@ -46,9 +46,9 @@ const make = Effect.fnUntraced(function*(options: Options) {
   return Context.make(StateMachine.StateMachine, machine).pipe(Context.add(KvReader, reader))
 })
 
-const bookkeeping = (meta: StateMachine.RaftMeta): Array<Storage.Write> => {
+const bookkeeping = (meta: StateMachine.RaftMeta): Store.Extra => (results) => {
   const writes: Array<Storage.Write> = [{ _tag: "Put", key: Layout.raftHeadKey, value: meta.head }]
-  for (const [key, value] of meta.changes) {
+  for (const [key, value] of meta.changes(results)) {
     const row = Layout.prefixed(Layout.prefix.records, key)
     writes.push(value === undefined ? { _tag: "Delete", key: row } : { _tag: "Put", key: row, value })
   }

@@ -22,6 +22,9 @@ import { WriteBehind } from "./WriteBehind.ts"
 
 type Failure = StateMachine.StateMachineError
 
+/** Writes that belong to a batch with these results. */
+export type Extra = (results: ReadonlyArray<Uint8Array>) => ReadonlyArray<Storage.Write>
+
 export interface Options {
   /** Rows kept in memory, in bytes. Default `Limits.cacheBytesMax`. */
   readonly cacheBytesMax?: number
@@ -106,10 +109,10 @@ export class Store {
     })
   )
 
-  /** Carries out the commands, and stores `extra` with what they change. See `StateMachine.apply`. */
+  /** Carries out the commands, and stores what `extra` makes of their results with what they change. See `StateMachine.apply`. */
   apply(
     commands: ReadonlyArray<Entry.Entry>,
-    extra: ReadonlyArray<Storage.Write>
+    extra: Extra
   ): Effect.Effect<ReadonlyArray<Uint8Array>, Failure> {
     return Effect.suspend(() => {
       if (this.failure !== undefined) return Effect.fail(this.failure)
@@ -129,7 +132,7 @@ export class Store {
 
   private run(
     pass: CommandPass,
-    extra: ReadonlyArray<Storage.Write>
+    extra: Extra
   ): Effect.Effect<ReadonlyArray<Uint8Array>, Failure> {
     const need = pass.advance()
     // Whole or not at all, should the caller be interrupted.
@@ -149,7 +152,7 @@ export class Store {
 
   private publish(
     pass: CommandPass,
-    extra: ReadonlyArray<Storage.Write>
+    extra: Extra
   ): Effect.Effect<ReadonlyArray<Uint8Array>> {
     const changed = pass.finish()
     const keys = changed.map((cached) => cached.key)
@@ -162,7 +165,7 @@ export class Store {
     this.meta = StoreMeta.at(this.meta, pass.revision)
     const writes = pass.writes
     writes.push({ _tag: "Put", key: Layout.storeMetaKey, value: StoreMeta.encode(this.meta) })
-    for (const write of extra) writes.push(write)
+    for (const write of extra(pass.results)) writes.push(write)
     let bytes = changed.length * Limits.cacheRowOverheadBytes
     for (const write of writes) if (write._tag === "Put") bytes += write.key.length + write.value.length
     return Effect.as(this.behind.append(Published.make(keys, rows, writes, bytes)), pass.results)

@@ -65,7 +65,7 @@ export const open = Effect.fnUntraced(function*(
   const applyBytes: Machine["applyBytes"] = (commands) =>
     Effect.suspend(() => {
       const entries = commands.map((data) => Entry.make(++index, 1, EntryKind.Command, data))
-      return machine.apply(entries, { head: bytes(`head ${index}`), changes: [] })
+      return machine.apply(entries, { head: bytes(`head ${index}`), changes: () => [] })
     })
   const opened: Machine = {
     machine,

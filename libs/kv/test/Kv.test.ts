@@ -1,4 +1,5 @@
 import { RaftError, RaftNode } from "@dkv/raft"
+import type { Session } from "@dkv/raft"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Option } from "effect"
 import { Kv, KvReader, Limits } from "../src/index.ts"
@@ -9,7 +10,13 @@ import { MapStorage } from "./MapStorage.ts"
 const openKv = Effect.fnUntraced(function*() {
   const storage = new MapStorage()
   const { applyBytes, reader } = yield* open(storage)
-  const asked = { groups: [] as Array<number>, barriers: 0, timeouts: [] as Array<number | undefined> }
+  const asked = {
+    groups: [] as Array<number>,
+    stamps: [] as Array<Session.Stamp | undefined>,
+    barriers: 0,
+    staleness: [] as Array<number | undefined>,
+    timeouts: [] as Array<number | undefined>
+  }
   let failure: RaftError | undefined
   const node = Layer.mock(RaftNode.RaftNode, {
     id: "0000000000000001",
@@ -17,6 +24,7 @@ const openKv = Effect.fnUntraced(function*() {
       Effect.suspend(() => {
         if (failure !== undefined) return Effect.fail(failure)
         asked.groups.push(commands.length)
+        asked.stamps.push(options?.session)
         asked.timeouts.push(options?.timeoutMillis)
         return Effect.orDie(applyBytes(commands))
       }),
@@ -24,6 +32,7 @@ const openKv = Effect.fnUntraced(function*() {
       Effect.suspend(() => {
         if (failure !== undefined) return Effect.fail(failure)
         asked.barriers++
+        asked.staleness.push(options?.maxStalenessMillis)
         asked.timeouts.push(options?.timeoutMillis)
         return Effect.succeed(1)
       })
@@ -40,6 +49,30 @@ const linearizable = { consistency: "linearizable", timeoutMillis } as const
 const stale = { consistency: "stale", timeoutMillis } as const
 
 describe("Kv", () => {
+  it.effect("gives each operation of a session its own number, and leaves out those of operations that are refused", () =>
+    Effect.gen(function*() {
+      const { asked, kv } = yield* openKv()
+      const session: Session.Stamp = {
+        session: { index: 7, term: 2 },
+        lowestUnanswered: 3,
+        runs: [{ sequence: 3, count: 2 }, { sequence: 9, count: 2 }]
+      }
+      yield* kv.write([put("a", "1"), put("b", "1"), put("c", "1"), put("d", "1")], { timeoutMillis, session })
+      yield* kv.write([put("a", "1"), put("", "1"), put("c", "1"), put("d", "1")], { timeoutMillis, session })
+      yield* kv.write([put("a", "1")], { timeoutMillis })
+      const runs = [{ sequence: 3, count: 1 }, { sequence: 9, count: 1 }, { sequence: 10, count: 1 }]
+      assert.deepStrictEqual(asked.stamps, [session, { ...session, runs }, undefined])
+    }))
+
+  it.effect("passes on how stale a read may be", () =>
+    Effect.gen(function*() {
+      const { asked, kv } = yield* openKv()
+      yield* kv.read([range("a")], { consistency: { maxStalenessMillis: 250 }, timeoutMillis })
+      yield* kv.read([range("a")], linearizable)
+      yield* kv.read([range("a")], stale)
+      assert.deepStrictEqual(asked.staleness, [250, 0])
+    }))
+
   it.effect("writes valid operations as one group, and puts refusals in their places", () =>
     Effect.gen(function*() {
       const { asked, kv } = yield* openKv()
@@ -72,7 +105,13 @@ describe("Kv", () => {
         "KeyTooLarge",
         "Delete"
       ])
-      assert.deepStrictEqual(asked, { groups: [4], barriers: 0, timeouts: [timeoutMillis] })
+      assert.deepStrictEqual(asked, {
+        groups: [4],
+        stamps: [undefined],
+        barriers: 0,
+        staleness: [],
+        timeouts: [timeoutMillis]
+      })
     }))
 
   it.effect("takes keys and values of exactly the largest size", () =>
@@ -100,7 +139,7 @@ describe("Kv", () => {
         "LimitInvalid",
         "LimitInvalid"
       ])
-      assert.deepStrictEqual(asked, { groups: [], barriers: 0, timeouts: [] })
+      assert.deepStrictEqual(asked, { groups: [], stamps: [], barriers: 0, staleness: [], timeouts: [] })
     }))
 
   it.effect("reads behind one barrier per call, stale ones behind none", () =>

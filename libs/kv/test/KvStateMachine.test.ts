@@ -219,9 +219,12 @@ describe("raft's bookkeeping", () => {
         assert.deepStrictEqual(yield* machine.recover, { head: Option.none(), records: [] })
         yield* machine.apply([], {
           head: bytes("one"),
-          changes: [[bytes("b"), bytes("2")], [bytes("a"), bytes("1")], [bytes(""), bytes("0")]]
+          changes: () => [[bytes("b"), bytes("2")], [bytes("a"), bytes("1")], [bytes(""), bytes("0")]]
         })
-        yield* machine.apply([], { head: bytes("two"), changes: [[bytes("b"), undefined], [bytes("\xff"), bytes("")]] })
+        yield* machine.apply([], {
+          head: bytes("two"),
+          changes: () => [[bytes("b"), undefined], [bytes("\xff"), bytes("")]]
+        })
       }))
       const { machine } = yield* open(storage)
       const { head, records } = yield* machine.recover
@@ -235,7 +238,7 @@ describe("raft's bookkeeping", () => {
   it.effect("is never seen by reads of keys", () =>
     Effect.gen(function*() {
       const kv = yield* open(new MapStorage())
-      yield* kv.machine.apply([], { head: bytes("head"), changes: [[bytes("a"), bytes("1")]] })
+      yield* kv.machine.apply([], { head: bytes("head"), changes: () => [[bytes("a"), bytes("1")]] })
       assert.strictEqual(yield* kv.show(range("\0", "\0")), "")
     }))
 })

@@ -139,6 +139,7 @@ export class FakeCluster {
     return {
       id,
       propose: () => unused,
+      openSession: () => unused,
       readBarrier: () => unused,
       changeMembership: (change) => Effect.suspend(() => this.change(change)),
       transferLeadership: () => unused,

@@ -60,6 +60,12 @@ export class StatusView extends Schema.Class<StatusView>("dkv/StatusView")({
   fenced: Schema.Option(Schema.String)
 }) {}
 
+/** A client session: the log entry that opened it, and its term. */
+export class SessionView extends Schema.Class<SessionView>("dkv/SessionView")({
+  index: Schema.Number,
+  term: Schema.Number
+}) {}
+
 /**
  * A rare call was not carried out; nothing changed unless `Unknown`.
  *
@@ -131,5 +137,7 @@ export const group = RpcGroup.make(
     success: MemberView,
     error: AdminError
   }),
+  /** Opens a client session for the stamps of batches. */
+  Rpc.make("SessionOpen", { payload: { timeoutMillis }, success: SessionView, error: AdminError }),
   Rpc.make("Status", { success: StatusView, error: AdminError })
 )

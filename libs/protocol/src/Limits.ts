@@ -9,6 +9,9 @@ export const requestBytesMax = 4 * 1024 * 1024
 /** Operations in one frame; more is malformed and closes the connection. */
 export const operationsPerFrameMax = 8192
 
+/** Runs of sequence numbers in one frame: as many as its count can say. */
+export const runsPerBatchMax = 255
+
 /**
  * Results that would take a reply beyond this are answered by `AnswerTooLarge`, and the client asks for those again in a smaller batch. One answer
  * alone must stay below it.

@@ -18,8 +18,33 @@ export interface KeyValue {
   readonly lease: number
 }
 
-/** `linearizable`: everything acknowledged before the call is seen. `stale`: whatever the member that is asked has applied. */
-export type Consistency = "linearizable" | "stale"
+/**
+ * - `linearizable`: everything acknowledged before the call is seen.
+ * - `stale`: whatever the member that is asked has applied, however long ago it was cut off.
+ * - `maxStalenessMillis`: everything acknowledged so long before the call, or earlier, is seen; an integer of 1 or more.
+ */
+export type Consistency = "linearizable" | "stale" | { readonly maxStalenessMillis: number }
+
+/** The log entry that opened a client session, and its term. */
+export interface SessionId {
+  readonly index: number
+  readonly term: number
+}
+
+/** `count` writes, numbered from `sequence` on. */
+export interface Run {
+  readonly sequence: number
+  readonly count: number
+}
+
+/** Whose writes a batch has: each takes effect at most once, however often it comes with its number. */
+export interface Stamp {
+  readonly session: SessionId
+  /** The client has the answers to everything below, or wants them no more. */
+  readonly lowestUnanswered: number
+  /** A number for each write of the batch, in order. */
+  readonly runs: ReadonlyArray<Run>
+}
 
 /**
  * - `Put` creates or overwrites.
@@ -58,9 +83,10 @@ export const invalidReasons = [
 export type InvalidReason = (typeof invalidReasons)[number]
 
 /**
- * Kinds of `Failed`; the position is the number on the wire, so only append. The first seven are raft's and mean the same here:
+ * Kinds of `Failed`; the position is the number on the wire, so only append. All but `AnswerTooLarge` are raft's and mean the same here:
  * after `NoLeader`, `Busy`, `Refused`, `Lost` and `Stopped` a write certainly does not take effect and may be repeated; after `TooLarge` it must be made
- * smaller; after `Unknown` it may or may not take effect. `AnswerTooLarge`: nothing was changed; ask again in a smaller batch.
+ * smaller; after `Unknown` it may or may not take effect; after `Expired` this attempt has none, since its session is gone. `AnswerTooLarge`: nothing was changed;
+ * ask again in a smaller batch.
  */
 export const failureReasons = [
   "NoLeader",
@@ -70,7 +96,8 @@ export const failureReasons = [
   "TooLarge",
   "Unknown",
   "Stopped",
-  "AnswerTooLarge"
+  "AnswerTooLarge",
+  "Expired"
 ] as const
 export type FailureReason = (typeof failureReasons)[number]
 

@@ -39,6 +39,8 @@ const results: ReadonlyArray<Operation.Result> = [
 
 const batch: BatchRequest.Batch = { id: 0xffff_ffff, consistency: "stale", timeoutMillis: 5000, operations }
 
+const writes = operations.filter(({ _tag }) => _tag !== "Range").length
+
 /** The frames that a decoder finds in `stream`, fed in pieces of `size`. */
 const framesOf = (stream: Uint8Array, size: number): ReadonlyArray<Uint8Array> => {
   const decoder = new Frame.Decoder(Limits.requestBytesMax)
@@ -93,8 +95,38 @@ describe("a batch", () => {
     })
     assert.strictEqual(
       Buffer.from(encoded).toString("hex"),
-      "0000001700000001000000010000" + "03e801000000010000" + "00016b76"
+      "0000001b" + "00000001" + "00000001" + "000003e8" + "00000000" + "01" + "00000001" + "00000001" + "6b76"
     )
+    const stamped = BatchRequest.encode({
+      id: 1,
+      consistency: { maxStalenessMillis: 500 },
+      timeoutMillis: 1000,
+      stamp: { session: { index: 7, term: 2 }, lowestUnanswered: 3, runs: [{ sequence: 4, count: 1 }] },
+      operations: [{ _tag: "Put", key: bytes("k"), value: bytes("v") }]
+    })
+    assert.strictEqual(
+      Buffer.from(stamped).toString("hex"),
+      "0000003d" + "00000001" + "00010001" + "000003e8" + "000001f4" +
+        "0000000000000007" + "0000000000000002" + "0000000000000003" + "0000000000000004" + "0001" +
+        "01" + "00000001" + "00000001" + "6b76"
+    )
+  })
+
+  it("says how old its reads may be, and whose writes it has", () => {
+    const runs = [{ sequence: 9, count: writes - 1 }, { sequence: 2, count: 1 }]
+    const stamp = { session: { index: 7, term: 2 }, lowestUnanswered: 1, runs }
+    for (const consistency of ["linearizable", "stale", { maxStalenessMillis: 1 }] as const) {
+      const sent = { ...batch, consistency, stamp }
+      assert.deepStrictEqual(BatchRequest.decode(BatchRequest.encode(sent).subarray(Frame.lengthBytes)), sent)
+    }
+  })
+
+  it("without a sequence number for each of its writes, or with one too many, is malformed", () => {
+    for (const count of [writes - 1, writes + 1]) {
+      const stamp = { session: { index: 7, term: 2 }, lowestUnanswered: 1, runs: [{ sequence: 1, count }] }
+      const decoded = BatchRequest.decode(BatchRequest.encode({ ...batch, stamp }).subarray(Frame.lengthBytes))
+      assert.strictEqual("code" in decoded ? decoded.code : "decoded", "Malformed")
+    }
   })
 })
 

@@ -17,6 +17,7 @@ import type { LogStoreError } from "./LogStore.ts"
 import { LogStore } from "./LogStore.ts"
 import type { Mailbox } from "./Mailbox.ts"
 import type { Proposals } from "./Proposals.ts"
+import type { Sessions } from "./Sessions.ts"
 import type { RaftMeta, StateMachineError } from "./StateMachine.ts"
 import { StateMachine } from "./StateMachine.ts"
 import * as Wakeup from "./Wakeup.ts"
@@ -29,13 +30,14 @@ export interface Applier {
   /** Runs `effect` between two batches; nothing is applied meanwhile. */
   readonly pause: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   /** The state machine was replaced, while paused. */
-  readonly resetUnsafe: (head: MetaCodec.Head) => void
+  readonly resetUnsafe: (head: MetaCodec.Head, sessions: Sessions) => void
   /** The actor. */
   readonly run: Effect.Effect<never, LogStoreError | StateMachineError>
 }
 
 export const make = Effect.fnUntraced(function*(options: {
   readonly head: MetaCodec.Head
+  readonly sessions: Sessions
   readonly cache: EntryCache
   readonly mailbox: Mailbox
   readonly proposals: Proposals
@@ -46,6 +48,7 @@ export const make = Effect.fnUntraced(function*(options: {
   const wakeup = yield* Wakeup.make
   const semaphore = yield* Semaphore.make(1)
   let head = options.head
+  let sessions = options.sessions
   let target = head.index
 
   const readBatch = Effect.suspend((): Effect.Effect<ReadonlyArray<Entry>, LogStoreError> => {
@@ -61,16 +64,16 @@ export const make = Effect.fnUntraced(function*(options: {
       entries.length > 0 && entries[0]!.index === head.index + 1,
       `entry ${head.index + 1} is committed, but cannot be read from the log`
     )
-    const commands = commandsOf(entries)
-    const next = headAfter(head, entries)
-    const meta: RaftMeta = { head: MetaCodec.encodeHead(next), changes: [] }
-    const results = yield* stateMachine.apply(commands, meta)
+    const plan = sessions.plan(entries)
+    const next = headAfter(head, entries, sessions.openGroup)
+    const meta: RaftMeta = { head: MetaCodec.encodeHead(next), changes: plan.changes }
+    const results = yield* stateMachine.apply(plan.commands, meta)
     invariant(
-      results.length === commands.length,
-      `the state machine answered ${results.length} of ${commands.length} commands`
+      results.length === plan.commands.length,
+      `the state machine answered ${results.length} of ${plan.commands.length} commands`
     )
     head = next
-    proposals.applied(commands, results)
+    proposals.applied(plan.answered, plan.answers(results), plan.refusals)
     cache.evict(head.index)
     mailbox.complete({ _tag: "Applied", index: head.index })
   })
@@ -89,8 +92,9 @@ export const make = Effect.fnUntraced(function*(options: {
       wakeup.ringUnsafe()
     },
     pause: semaphore.withPermit,
-    resetUnsafe: (replaced) => {
+    resetUnsafe: (replaced, itsSessions) => {
       head = replaced
+      sessions = itsSessions
       target = Math.max(target, head.index)
     },
     run: Effect.forever(Effect.andThen(wakeup.wait, applyAll))
@@ -98,22 +102,11 @@ export const make = Effect.fnUntraced(function*(options: {
   return applier
 })
 
-const commandsOf = (entries: ReadonlyArray<Entry>): ReadonlyArray<Entry> => {
-  for (const entry of entries) {
-    if (entry.kind !== EntryKind.Command) return entries.filter(isCommand)
-  }
-  return entries
-}
-
-const isCommand = (entry: Entry): boolean => {
-  invariant(
-    entry.kind <= EntryKind.Configuration,
-    `entry ${entry.index} is of kind ${entry.kind}, which this program does not know: run a newer version`
-  )
-  return entry.kind === EntryKind.Command
-}
-
-const headAfter = (head: MetaCodec.Head, entries: ReadonlyArray<Entry>): MetaCodec.Head => {
+const headAfter = (
+  head: MetaCodec.Head,
+  entries: ReadonlyArray<Entry>,
+  group: MetaCodec.Head["group"]
+): MetaCodec.Head => {
   const last = entries[entries.length - 1]!
   let { configuration, configurationIndex } = head
   for (const entry of entries) {
@@ -121,5 +114,5 @@ const headAfter = (head: MetaCodec.Head, entries: ReadonlyArray<Entry>): MetaCod
     configuration = ConfigurationCodec.decode(entry.data)
     configurationIndex = entry.index
   }
-  return { index: last.index, term: last.term, configuration, configurationIndex, sessions: head.sessions }
+  return { index: last.index, term: last.term, configuration, configurationIndex, group }
 }

@@ -8,6 +8,17 @@ export const groupCommandsMax = 65_536
 export const commandBytesMax = 4 * 1024 * 1024
 export const groupBytesMax = 7 * 1024 * 1024
 
+/**
+ * Client sessions, and how far beyond its lowest unanswered command a session may be. Part of the replicated state: another value would make members disagree. With more
+ * sessions the one that was not used for longest is evicted; commands beyond the window are refused as `Busy`.
+ */
+export const sessionsMax = 4096
+export const sessionWindowMax = 65_536
+
+/** Bytes of one answer, and of all records of sessions, that are kept for commands that come again; what does not fit is answered by `Unknown` then. */
+export const sessionAnswerBytesMax = 64 * 1024
+export const sessionsBytesMax = 256 * 1024 * 1024
+
 /** Proposals that wait for an answer on one member, in groups and in payload bytes; more is refused as `Busy`. */
 export const proposalsMax = 100_000
 export const proposalBytesMax = 64 * 1024 * 1024

@@ -3,6 +3,7 @@ import { Clock, Deferred, Effect, Exit, Option, PubSub, Random, Scope, Stream } 
 import * as Applier from "./Applier.ts"
 import { Changes, type ChangeReason } from "./Changes.ts"
 import * as ConfigurationCodec from "./codec/ConfigurationCodec.ts"
+import * as SessionCodec from "./codec/SessionCodec.ts"
 import * as Compactor from "./Compactor.ts"
 import type { RoleName } from "./core/Core.ts"
 import { Core } from "./core/Core.ts"
@@ -17,8 +18,9 @@ import * as Mailbox from "./Mailbox.ts"
 import type { Member } from "./Member.ts"
 import { now, peers, vital } from "./Member.ts"
 import type { ChangeWish } from "./PeerMessage.ts"
+import type { Group, Purpose } from "./Proposals.ts"
 import { Completer, Proposals } from "./Proposals.ts"
-import { MembershipError, type MemberStopped } from "./RaftError.ts"
+import { MembershipError, type MemberStopped, type RaftError } from "./RaftError.ts"
 import type { MembershipChange, Options, RaftNode, Status } from "./RaftNode.ts"
 import { Readers } from "./Readers.ts"
 import * as Recovery from "./Recovery.ts"
@@ -28,6 +30,7 @@ import * as Follower from "./roles/Follower.ts"
 import * as Leader from "./roles/Leader.ts"
 import * as Learner from "./roles/Learner.ts"
 import * as PreCandidate from "./roles/PreCandidate.ts"
+import * as Session from "./Session.ts"
 import * as SnapshotReceiver from "./SnapshotReceiver.ts"
 import * as SnapshotTransfers from "./SnapshotTransfers.ts"
 import { StateMachine } from "./StateMachine.ts"
@@ -110,19 +113,40 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     }
   }))
 
-  const propose: RaftNode["Service"]["propose"] = (commands, callOptions) =>
-    commands.length === 0
+  const add = (commands: ReadonlyArray<Uint8Array>, purpose: Purpose, timeoutMillis = Limits.callTimeoutMillis) =>
+    Effect.callback<ReadonlyArray<Uint8Array>, RaftError>((resume) => {
+      const answer: Group["answer"] = (exit) => member.completer.add(() => resume(exit))
+      const refused = member.proposals.add(commands, purpose, now(member) + timeoutMillis, answer)
+      if (refused !== undefined) resume(Effect.fail(refused))
+      else member.deadlinesWakeup.ringUnsafe()
+    })
+
+  const propose: RaftNode["Service"]["propose"] = (commands, callOptions) => {
+    const stamp = callOptions?.session
+    if (stamp !== undefined && Session.countOf(stamp.runs) !== commands.length) {
+      return Effect.die(
+        new Error(`${commands.length} commands, but sequence numbers for ${Session.countOf(stamp.runs)}`)
+      )
+    }
+    return commands.length === 0
       ? Effect.succeed([])
-      : Effect.callback((resume) => {
-        const deadline = now(member) + (callOptions?.timeoutMillis ?? Limits.callTimeoutMillis)
-        const refused = member.proposals.add(commands, deadline, (exit) => member.completer.add(() => resume(exit)))
-        if (refused !== undefined) resume(Effect.fail(refused))
-        else member.deadlinesWakeup.ringUnsafe()
-      })
+      : add(commands, stamp ?? "Commands", callOptions?.timeoutMillis)
+  }
+
+  const openSession: RaftNode["Service"]["openSession"] = (callOptions) =>
+    Effect.map(
+      add([new Uint8Array(0)], "OpenSession", callOptions?.timeoutMillis),
+      ([id]) => SessionCodec.decodeId(id!)
+    )
 
   const readBarrier: RaftNode["Service"]["readBarrier"] = (callOptions) =>
     Effect.callback((resume) => {
-      const deadline = now(member) + (callOptions?.timeoutMillis ?? Limits.callTimeoutMillis)
+      const time = now(member)
+      const maxStalenessMillis = callOptions?.maxStalenessMillis ?? 0
+      if (maxStalenessMillis > 0 && member.readers.isFresh(time, maxStalenessMillis)) {
+        return resume(Effect.succeed(member.applier.head().index))
+      }
+      const deadline = time + (callOptions?.timeoutMillis ?? Limits.callTimeoutMillis)
       const refused = member.readers.add(deadline, (exit) => member.completer.add(() => resume(exit)))
       if (refused !== undefined) resume(Effect.fail(refused))
       else member.deadlinesWakeup.ringUnsafe()
@@ -144,6 +168,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
   return {
     id: options.id,
     propose,
+    openSession,
     readBarrier,
     changeMembership: (wish, callOptions) =>
       Effect.map(change(wishOf(wish), callOptions?.timeoutMillis), () => core.configuration),
@@ -163,7 +188,7 @@ const assemble = Effect.fnUntraced(function*(options: Options) {
   const random = yield* Random.Random
 
   const recovered = yield* Recovery.found(options.configuration, yield* Recovery.restore)
-  const { head, log } = recovered
+  const { head, log, sessions } = recovered
   const core = new Core({
     id: options.id,
     settings: {
@@ -191,7 +216,7 @@ const assemble = Effect.fnUntraced(function*(options: Options) {
   const cache = new EntryCache()
   const firstId = () => 1 + Math.floor(random.nextDoubleUnsafe() * 0x1_0000_0000_0000)
   const proposals = new Proposals(mailbox.wakeup, firstId())
-  const applier = yield* Applier.make({ head, cache, mailbox, proposals })
+  const applier = yield* Applier.make({ head, sessions, cache, mailbox, proposals })
   const member: Member = {
     core,
     stopped: yield* Deferred.make<never, MemberStopped>(),

@@ -5,6 +5,7 @@ import type { MemberId } from "./core/Entry.ts"
 import type { Change } from "./core/Input.ts"
 import type { Message } from "./core/Message.ts"
 import type { ChangeRefusal } from "./core/Output.ts"
+import type { Purpose } from "./Proposals.ts"
 import type { Reason } from "./RaftError.ts"
 
 /** A proposal group for the leader. Sent once; a broken link makes its outcome unknown. */
@@ -12,6 +13,7 @@ export interface Forward {
   readonly _tag: "Forward"
   readonly id: number
   readonly timeoutMillis: number
+  readonly purpose: Purpose
   readonly commands: ReadonlyArray<Uint8Array>
 }
 

@@ -7,17 +7,24 @@
  * Mutable; owned by the serving loop. Callers are answered by `Completer`, in a turn of its own.
  */
 import { Effect, Exit } from "effect"
+import * as SessionCodec from "./codec/SessionCodec.ts"
 import type { LogIndex, MemberId, Term } from "./core/Entry.ts"
 import type { Entry } from "./Entry.ts"
 import * as Limits from "./Limits.ts"
 import type { Reason } from "./RaftError.ts"
 import { RaftError } from "./RaftError.ts"
+import type { Stamp } from "./Session.ts"
+import type { Refusal } from "./Sessions.ts"
 import type { Wakeup } from "./Wakeup.ts"
+
+/** What the commands of a group are for: nothing else, the session of a client, or to open one (a single empty command). */
+export type Purpose = "Commands" | "OpenSession" | Stamp
 
 export interface Group {
   /** Changes when the group is forwarded anew: the same id is never sent twice. */
   id: number
   readonly commands: ReadonlyArray<Uint8Array>
+  readonly purpose: Purpose
   readonly bytes: number
   readonly deadline: number
   readonly answer: (exit: Exit.Exit<ReadonlyArray<Uint8Array>, RaftError>) => void
@@ -57,11 +64,12 @@ export class Proposals {
   /** Takes a group in; or says why not. */
   add(
     commands: ReadonlyArray<Uint8Array>,
+    purpose: Purpose,
     deadline: number,
     answer: Group["answer"]
   ): RaftError | undefined {
     if (this.isStopped) return stopped()
-    let bytes = 0
+    let bytes = typeof purpose === "string" ? 0 : SessionCodec.stampBytes(purpose)
     for (const command of commands) {
       if (command.length > Limits.commandBytesMax) {
         return error("TooLarge", `A command of ${command.length} bytes exceeds the limit of ${Limits.commandBytesMax}.`)
@@ -83,6 +91,7 @@ export class Proposals {
     const group: Group = {
       id: this.nextId++,
       commands,
+      purpose,
       bytes,
       deadline,
       answer,
@@ -156,8 +165,12 @@ export class Proposals {
     this.finish(group, Exit.fail(error(reason, message)))
   }
 
-  /** Commands were applied, in this order, with these results. */
-  applied(commands: ReadonlyArray<Entry>, results: ReadonlyArray<Uint8Array>): void {
+  /** Commands were applied, in this order, with these results; or refused, by log index. */
+  applied(
+    commands: ReadonlyArray<Entry>,
+    results: ReadonlyArray<Uint8Array>,
+    refusals: ReadonlyMap<LogIndex, Refusal>
+  ): void {
     let position = 0
     while (this.appendedHead < this.appended.length && position < commands.length) {
       const group = this.appended[this.appendedHead]!
@@ -178,7 +191,13 @@ export class Proposals {
       }
       const count = Math.min(group.commands.length - filled, commands.length - position)
       const part = results.slice(position, position + count)
+      const refusal = refusals.size === 0 ? undefined : firstRefusal(refusals, wanted, count)
       position += count
+      if (refusal !== undefined) {
+        this.appendedHead++
+        this.fail(group, ...reasonFor[refusal])
+        continue
+      }
       if (filled + count === group.commands.length) {
         this.appendedHead++
         this.succeed(group, group.results === undefined ? part : group.results.concat(part))
@@ -259,6 +278,25 @@ export class Proposals {
     this.bytes -= group.bytes
     group.answer(exit)
   }
+}
+
+const firstRefusal = (
+  refusals: ReadonlyMap<LogIndex, Refusal>,
+  index: LogIndex,
+  count: number
+): Refusal | undefined => {
+  for (let at = index; at < index + count; at++) if (refusals.has(at)) return refusals.get(at)
+  return undefined
+}
+
+const reasonFor: { readonly [R in Refusal]: readonly [reason: Reason, message: string] } = {
+  Expired: [
+    "Expired",
+    "The session is not open: too many others were used since. Open another one; whether an earlier attempt took effect is not known."
+  ],
+  Answered: ["Unknown", "The client has said that it has the answer already; the command was not carried out again."],
+  Window: ["Busy", "The session has too many commands beyond one that is unanswered; wait for the answers first."],
+  NotKept: ["Unknown", "The command took effect before, and its answer was too large to be kept: read what it did."]
 }
 
 const isDone = (group: Group): boolean => group.done

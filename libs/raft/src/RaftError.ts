@@ -11,8 +11,18 @@ import { Schema } from "effect"
  * - `TooLarge`: a command exceeds the limit; nothing was appended, do not try again.
  * - `Unknown`: the deadline passed, or the link to the leader broke, with the entry possibly in the log. It may or may not take effect: read before repeating.
  * - `Stopped`: this member is stopping; nothing was appended here, try another.
+ * - `Expired`: the session is not open any more. This attempt has no effect; whether an earlier one had is not known: open another session, and read before repeating.
  */
-export const Reason = Schema.Literals(["NoLeader", "Busy", "Refused", "Lost", "TooLarge", "Unknown", "Stopped"])
+export const Reason = Schema.Literals([
+  "NoLeader",
+  "Busy",
+  "Refused",
+  "Lost",
+  "TooLarge",
+  "Unknown",
+  "Stopped",
+  "Expired"
+])
 export type Reason = typeof Reason.Type
 
 export class RaftError extends Schema.TaggedError<RaftError>()("RaftError", {

@@ -7,10 +7,11 @@ import type { LogIndex, MemberId, Term } from "./core/Entry.ts"
 import type { LogStore, LogStoreError } from "./LogStore.ts"
 import * as Node from "./Node.ts"
 import type { MembershipError, MemberStopped, RaftError } from "./RaftError.ts"
+import type { SessionId, Stamp } from "./Session.ts"
 import type { StateMachine, StateMachineError } from "./StateMachine.ts"
 import type { Transport, TransportError } from "./Transport.ts"
 
-export type { RoleName }
+export type { RoleName, SessionId, Stamp }
 
 export interface Status {
   readonly id: MemberId
@@ -48,22 +49,45 @@ export interface CallOptions {
   readonly timeoutMillis?: number
 }
 
+export interface ProposeOptions extends CallOptions {
+  /** Makes each of the commands take effect at most once, however often it is proposed with the same number. */
+  readonly session?: Stamp
+}
+
+export interface ReadOptions extends CallOptions {
+  /**
+   * What was committed so many milliseconds before the call, or earlier, has to be seen; default 0, which is everything. Above 0 the leader is asked at
+   * most once in this time, however many read, and not at all while it cannot be reached and the last answer is young enough.
+   */
+  readonly maxStalenessMillis?: number
+}
+
 export class RaftNode extends Context.Service<RaftNode, {
   readonly id: MemberId
 
   /**
    * Replicates the commands in order, as one unit of waiting, and succeeds with one result each once they are applied on the leader. Works on any member: others forward it once.
+   *
+   * With a session, commands that took effect before are not carried out again, and have the results that they had: whatever the outcome was said to be, they may be
+   * proposed again, in other groups too, with their sequence numbers. If one of the commands is refused for its session's sake, the whole group fails with the
+   * reason, and the others may have taken effect.
    */
   readonly propose: (
     commands: ReadonlyArray<Uint8Array>,
-    options?: CallOptions
+    options?: ProposeOptions
   ) => Effect.Effect<ReadonlyArray<Uint8Array>, RaftError>
+
+  /**
+   * Opens a client session, on all members. There is room for `Limits.sessionsMax` of them; the one that was not used for longest gives way. Of two attempts one may
+   * leave behind a session that nobody uses, which does no harm.
+   */
+  readonly openSession: (options?: CallOptions) => Effect.Effect<SessionId, RaftError>
 
   /**
    * Succeeds once this member has applied everything that was committed when it was called: a read of the local state machine is then linearizable
    * (dissertation §6.4). Works on any member; concurrent calls share rounds.
    */
-  readonly readBarrier: (options?: CallOptions) => Effect.Effect<LogIndex, RaftError>
+  readonly readBarrier: (options?: ReadOptions) => Effect.Effect<LogIndex, RaftError>
 
   /** Changes membership through the leader; succeeds when the new configuration (both steps of a joint one) is committed. */
   readonly changeMembership: (

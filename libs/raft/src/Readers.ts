@@ -17,7 +17,7 @@ export interface Reader {
 
 interface Asked {
   readonly readers: ReadonlyArray<Reader>
-  readonly retryAt: number
+  readonly askedAt: number
 }
 
 export class Readers {
@@ -31,7 +31,9 @@ export class Readers {
   private parkedUntil = Infinity
   private readonly asked = new Map<number, Asked>()
   /** Index known, not yet applied. */
-  private confirmed: Array<{ readonly index: LogIndex; readonly readers: ReadonlyArray<Reader> }> = []
+  private confirmed: Array<Asked & { readonly index: LogIndex }> = []
+  /** This member has applied everything that was committed at this time. */
+  private freshAt = -Infinity
 
   /** `firstId` must differ from run to run: a peer may still answer what a former run of this member asked. */
   constructor(bell: Wakeup, firstId: number) {
@@ -41,6 +43,11 @@ export class Readers {
 
   get size(): number {
     return this.count
+  }
+
+  /** Whether this member has applied everything that was committed `maxStalenessMillis` ago. Needs no clock but this member's own. */
+  isFresh(now: number, maxStalenessMillis: number): boolean {
+    return !this.isStopped && now - this.freshAt <= maxStalenessMillis
   }
 
   add(deadline: number, answer: Reader["answer"]): RaftError | undefined {
@@ -58,7 +65,7 @@ export class Readers {
   take(now: number): number {
     if (this.arrived.length === 0) return 0
     const id = this.nextId++
-    this.asked.set(id, { readers: this.arrived, retryAt: now + Limits.readRetryMillis })
+    this.asked.set(id, { readers: this.arrived, askedAt: now })
     this.arrived = []
     return id
   }
@@ -71,15 +78,15 @@ export class Readers {
     if (index < 0) {
       for (const reader of asked.readers) this.parked.push(reader)
       this.parkedUntil = Math.min(this.parkedUntil, now + Limits.retryMillis)
-    } else if (index <= appliedIndex) this.release(asked.readers, appliedIndex)
-    else this.confirmed.push({ index, readers: asked.readers })
+    } else if (index <= appliedIndex) this.release(asked, appliedIndex)
+    else this.confirmed.push({ ...asked, index })
   }
 
   applied(index: LogIndex): void {
     if (this.confirmed.length === 0) return
     const later = []
     for (const waiting of this.confirmed) {
-      if (waiting.index <= index) this.release(waiting.readers, index)
+      if (waiting.index <= index) this.release(waiting, index)
       else later.push(waiting)
     }
     this.confirmed = later
@@ -100,10 +107,11 @@ export class Readers {
   expire(now: number): number {
     let next = this.parkedUntil
     for (const [id, asked] of this.asked) {
-      if (asked.retryAt <= now) {
+      const retryAt = asked.askedAt + Limits.readRetryMillis
+      if (retryAt <= now) {
         this.asked.delete(id)
         for (const reader of asked.readers) if (!reader.done) this.arrived.push(reader)
-      } else next = Math.min(next, asked.retryAt)
+      } else next = Math.min(next, retryAt)
     }
     const look = (readers: ReadonlyArray<Reader>) => {
       for (const reader of readers) {
@@ -140,7 +148,8 @@ export class Readers {
     for (const waiting of this.confirmed) for (const reader of waiting.readers) this.finish(reader, exit)
   }
 
-  private release(readers: ReadonlyArray<Reader>, index: LogIndex): void {
+  private release({ askedAt, readers }: Asked, index: LogIndex): void {
+    this.freshAt = Math.max(this.freshAt, askedAt)
     const exit = Exit.succeed(index)
     for (const reader of readers) this.finish(reader, exit)
   }

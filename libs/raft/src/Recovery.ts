@@ -9,11 +9,14 @@ import * as Entry from "./Entry.ts"
 import type { Recovered } from "./LogStore.ts"
 import { LogStore } from "./LogStore.ts"
 import { MemberStopped } from "./RaftError.ts"
+import { Sessions } from "./Sessions.ts"
+import type { RecoveredMeta } from "./StateMachine.ts"
 import { StateMachine } from "./StateMachine.ts"
 
 export interface Restored {
   readonly log: Recovered
   readonly head: MetaCodec.Head
+  readonly sessions: Sessions
 }
 
 const emptyHead: MetaCodec.Head = {
@@ -21,7 +24,7 @@ const emptyHead: MetaCodec.Head = {
   term: 0,
   configurationIndex: 0,
   configuration: Configuration.empty,
-  sessions: 0
+  group: undefined
 }
 
 /** What log and state hold, and whether they belong together. */
@@ -30,6 +33,7 @@ export const restore = Effect.gen(function*() {
   const stateMachine = yield* StateMachine
   const meta = yield* stateMachine.recover
   const head = Option.isNone(meta.head) ? emptyHead : yield* decodeHead(meta.head.value)
+  const sessions = yield* readSessions(meta, head)
   const log = logStore.recovered
   if (head.term > log.hardState.term) {
     return yield* stop(
@@ -44,7 +48,7 @@ export const restore = Effect.gen(function*() {
     )
   }
   // Otherwise a snapshot was installed and the crash came before the log began anew behind it: it ends before the state, or goes on differently.
-  if (new LogShape(log).termAt(head.index) === head.term) return { log, head }
+  if (new LogShape(log).termAt(head.index) === head.term) return { log, head, sessions }
   yield* logStore.write([{ _tag: "Reset", index: head.index, term: head.term }])
   const reset: Recovered = {
     hardState: log.hardState,
@@ -54,7 +58,7 @@ export const restore = Effect.gen(function*() {
     termRuns: [],
     configurations: []
   }
-  return { log: reset, head }
+  return { log: reset, head, sessions }
 })
 
 /** An empty founding member begins with the founding configuration as its first entry, like all the others. */
@@ -62,7 +66,7 @@ export const found = Effect.fnUntraced(function*(
   founding: Option.Option<Configuration.Configuration>,
   restored: Restored
 ) {
-  const { head, log } = restored
+  const { head, log, sessions } = restored
   const isEmpty = log.lastIndex === 0 && head.index === 0 && log.hardState.term === 0
   if (!isEmpty || Option.isNone(founding)) return restored
   const entry = Entry.make(1, 1, EntryKind.Configuration, ConfigurationCodec.encode(founding.value))
@@ -77,15 +81,21 @@ export const found = Effect.fnUntraced(function*(
     termRuns: [{ index: 1, term: 1 }],
     configurations: [entry]
   }
-  return { log: founded, head }
+  return { log: founded, head, sessions }
 })
 
-const decodeHead = (bytes: Uint8Array): Effect.Effect<MetaCodec.Head, MemberStopped> =>
+const decodeHead = (bytes: Uint8Array) => decoded("raft head", () => MetaCodec.decodeHead(bytes))
+
+/** The client sessions that belong to a state. */
+export const readSessions = ({ records }: RecoveredMeta, { group }: MetaCodec.Head) =>
+  decoded("table of client sessions", () => new Sessions(records, group))
+
+const decoded = <A>(what: string, decode: () => A): Effect.Effect<A, MemberStopped> =>
   Effect.try({
-    try: () => MetaCodec.decodeHead(bytes),
+    try: decode,
     catch: (cause) =>
       new MemberStopped({
-        message: `The state's raft head cannot be read (${cause instanceof Error ? cause.message : cause}). ` +
+        message: `The state's ${what} cannot be read (${cause instanceof Error ? cause.message : cause}). ` +
           "It was written by a newer version, or is damaged.",
         cause
       })

@@ -5,9 +5,10 @@
 import { Effect } from "effect"
 import * as ConfigurationCodec from "./codec/ConfigurationCodec.ts"
 import * as Codec from "./codec/PeerMessageCodec.ts"
+import * as SessionCodec from "./codec/SessionCodec.ts"
 import type { RoleName } from "./core/Core.ts"
 import { EntryKind } from "./core/Entry.ts"
-import type { MemberId } from "./core/Entry.ts"
+import type { LogIndex, MemberId, Term } from "./core/Entry.ts"
 import type { Outgoing, Outputs } from "./core/Output.ts"
 import * as Entry from "./Entry.ts"
 import * as Limits from "./Limits.ts"
@@ -15,6 +16,8 @@ import type { LogWrite } from "./LogStore.ts"
 import type { Member } from "./Member.ts"
 import { now } from "./Member.ts"
 import type { ChangeWish, PeerMessage } from "./PeerMessage.ts"
+import type { Group, Purpose } from "./Proposals.ts"
+import type { Reason } from "./RaftError.ts"
 import * as Replicator from "./Replicator.ts"
 
 /** Serves the present role until it is over, and tells the next one. */
@@ -74,10 +77,11 @@ const receive = (member: Member, from: MemberId, bytes: Uint8Array, time: number
       if (!member.forwards.isNew(from, id)) return
       const send = (reply: Exclude<PeerMessage, { readonly _tag: "Append" }>) =>
         member.transport.sendUnsafe(from, "raft", [Codec.encode(reply)])
-      const refused = member.proposals.add(message.commands, time + message.timeoutMillis, (exit) => {
+      const answer: Group["answer"] = (exit) => {
         if (exit._tag === "Failure") return void send(failureOf(id, exit.cause.reasons[0]))
         if (!send({ _tag: "ForwardDone", id, results: exit.value })) send(failureOf(id, undefined))
-      })
+      }
+      const refused = member.proposals.add(message.commands, message.purpose, time + message.timeoutMillis, answer)
       if (refused !== undefined) send({ _tag: "ForwardFailed", id, reason: refused.reason, message: refused.message })
       member.deadlinesWakeup.ringUnsafe()
       return
@@ -130,7 +134,7 @@ const receive = (member: Member, from: MemberId, bytes: Uint8Array, time: number
 }
 
 const failureOf = (id: number, reason: unknown): Exclude<PeerMessage, { readonly _tag: "Append" }> => {
-  const failure = reason as { readonly error?: { readonly reason: "Unknown"; readonly message: string } } | undefined
+  const failure = reason as { readonly error?: { readonly reason: Reason; readonly message: string } } | undefined
   return {
     _tag: "ForwardFailed",
     id,
@@ -209,9 +213,12 @@ const orderWrites = (member: Member, out: Outputs): void => {
   for (const write of out.writes) {
     switch (write._tag) {
       case "Proposed": {
-        const { commands } = proposals.appendedAt(write.group, write.firstIndex, write.term)
-        let index = write.firstIndex
-        for (const command of commands) fresh.push(Entry.make(index++, write.term, EntryKind.Command, command))
+        const { firstIndex, term } = write
+        const { commands, purpose } = proposals.appendedAt(write.group, firstIndex, term)
+        fresh.push(firstOf(firstIndex, term, commands[0]!, purpose))
+        for (let i = 1; i < commands.length; i++) {
+          fresh.push(Entry.make(firstIndex + i, term, EntryKind.Command, commands[i]!))
+        }
         break
       }
       case "Own": {
@@ -248,6 +255,13 @@ const orderWrites = (member: Member, out: Outputs): void => {
   }
   close()
   logWriter.orderUnsafe(writes, core.writeNumber)
+}
+
+/** The first entry of a group says what the group is for. */
+const firstOf = (index: LogIndex, term: Term, command: Uint8Array, purpose: Purpose): Entry.Entry => {
+  if (purpose === "Commands") return Entry.make(index, term, EntryKind.Command, command)
+  if (purpose === "OpenSession") return Entry.make(index, term, EntryKind.SessionOpen, command)
+  return Entry.make(index, term, EntryKind.SessionCommand, SessionCodec.encodeFirst(purpose, command))
 }
 
 /** Messages wait for their write; one that outlived its term is dropped, as the network might have done. */
@@ -297,6 +311,7 @@ const forward = (member: Member, id: number, time: number): void => {
     _tag: "Forward",
     id,
     timeoutMillis: timeoutMillis(group.deadline - time),
+    purpose: group.purpose,
     commands: group.commands
   })
   if (member.transport.sendUnsafe(member.core.leader, "raft", [message])) group.forwardedTo = member.core.leader

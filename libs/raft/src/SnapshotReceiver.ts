@@ -11,6 +11,7 @@ import * as Crc32c from "./Crc32c.ts"
 import * as Limits from "./Limits.ts"
 import type { Mailbox } from "./Mailbox.ts"
 import type { SnapshotChunk, SnapshotProgress } from "./PeerMessage.ts"
+import { Sessions } from "./Sessions.ts"
 import type { StateMachineError, SnapshotWriter } from "./StateMachine.ts"
 import { StateMachine } from "./StateMachine.ts"
 import { Transport } from "./Transport.ts"
@@ -81,10 +82,10 @@ export const make = Effect.fnUntraced(function*(options: {
     report(offer, 0, "receiving")
     if (!(yield* receive(state, writer))) return
     yield* writer.commit
-    const { head } = yield* stateMachine.recover
-    if (head._tag === "None") return yield* Effect.die("the snapshot holds no raft state")
-    const replaced = MetaCodec.decodeHead(head.value)
-    applier.resetUnsafe(replaced)
+    const meta = yield* stateMachine.recover
+    if (meta.head._tag === "None") return yield* Effect.die("the snapshot holds no raft state")
+    const replaced = MetaCodec.decodeHead(meta.head.value)
+    applier.resetUnsafe(replaced, new Sessions(meta.records, replaced.group))
     mailbox.complete({
       _tag: "SnapshotInstalled",
       index: replaced.index,

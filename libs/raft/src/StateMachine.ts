@@ -19,13 +19,17 @@ export class StateMachineError extends Schema.TaggedError<StateMachineError>()("
   cause: Schema.optional(Schema.Defect())
 }) {}
 
+/** A change of one of raft's records; `undefined` deletes it. */
+export type RecordChange = readonly [key: Uint8Array, value: Uint8Array | undefined]
+
 /**
  * Raft's own state that belongs to an applied index. Opaque to the state machine: it keeps `head` (replacing the former one), and a small
- * ordered map of `records` (a change with `undefined` deletes), and hands both back on start and inside snapshots.
+ * ordered map of `records`, and hands both back on start and inside snapshots.
  */
 export interface RaftMeta {
   readonly head: Uint8Array
-  readonly changes: ReadonlyArray<readonly [key: Uint8Array, value: Uint8Array | undefined]>
+  /** What changes in the records, the answers to client sessions among it. To be asked once, with the results of the commands. */
+  readonly changes: (results: ReadonlyArray<Uint8Array>) => ReadonlyArray<RecordChange>
 }
 
 /** What was found on start. */

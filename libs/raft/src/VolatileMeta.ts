@@ -14,9 +14,10 @@ export class VolatileMeta {
     for (const record of recovered.records) this.records.set(nameOf(record[0]), record)
   }
 
-  keep({ changes, head }: RaftMeta): void {
+  /** Takes over what belongs to commands with these results. */
+  keep({ changes, head }: RaftMeta, results: ReadonlyArray<Uint8Array>): void {
     this.head = Option.some(head)
-    for (const [key, value] of changes) {
+    for (const [key, value] of changes(results)) {
       if (value === undefined) this.records.delete(nameOf(key))
       else this.records.set(nameOf(key), [key, value])
     }

@@ -137,7 +137,7 @@ const make = Effect.gen(function*() {
     recover: Effect.sync(() => meta.copy()),
     apply: (commands, changes) =>
       changing(commands.length === 0 ? Effect.succeed([]) : machine.apply(commands), (results) => {
-        meta.keep(changes)
+        meta.keep(changes, results)
         appliedBatches++
         return results
       }),

@@ -4,6 +4,7 @@ import { Malformed, Reader, Writer } from "../src/codec/Bytes.ts"
 import * as ConfigurationCodec from "../src/codec/ConfigurationCodec.ts"
 import * as MetaCodec from "../src/codec/MetaCodec.ts"
 import * as Codec from "../src/codec/PeerMessageCodec.ts"
+import * as SessionCodec from "../src/codec/SessionCodec.ts"
 import type { Configuration } from "../src/core/Configuration.ts"
 import { EntryKind } from "../src/core/Entry.ts"
 import type { Append } from "../src/core/Message.ts"
@@ -87,8 +88,25 @@ const messages: ReadonlyArray<PeerMessage> = [
   { _tag: "ReadIndexReply", term: 0, id: 0, index: huge - 1 },
   { _tag: "TimeoutNow", term: huge },
   { _tag: "SnapshotOffer", term: huge, snapshot: huge, index: huge, indexTerm: huge },
-  { _tag: "Forward", id: huge, timeoutMillis: 2 ** 32 - 1, commands: [bytes("a"), new Uint8Array(0), bytes("ccc")] },
-  { _tag: "Forward", id: 0, timeoutMillis: 0, commands: [] },
+  {
+    _tag: "Forward",
+    id: huge,
+    timeoutMillis: 2 ** 32 - 1,
+    purpose: "Commands",
+    commands: [bytes("a"), new Uint8Array(0), bytes("ccc")]
+  },
+  { _tag: "Forward", id: 0, timeoutMillis: 0, purpose: "OpenSession", commands: [new Uint8Array(0)] },
+  {
+    _tag: "Forward",
+    id: 1,
+    timeoutMillis: 1,
+    purpose: {
+      session: { index: huge, term: huge },
+      lowestUnanswered: huge,
+      runs: [{ sequence: huge, count: 1 }, { sequence: 3, count: 2 }]
+    },
+    commands: [bytes("a"), bytes("b"), bytes("c")]
+  },
   { _tag: "ForwardDone", id: huge, results: [new Uint8Array(300)] },
   ...Reason.literals.map((reason) => ({ _tag: "ForwardFailed", id: 1, reason, message: "größer als 4 €" }) as const),
   { _tag: "ChangeRequest", id: 1, timeoutMillis: 5, wish: { _tag: "Join", member: first! } },
@@ -292,30 +310,49 @@ describe("layouts that others read: on disk, and on the wire to members of anoth
       term: 5,
       configurationIndex: 2,
       configuration: { members: [], voters: ["00000000000000a1"], outgoing: [] },
-      sessions: 3
+      group: { session: { index: 7, term: 2 }, firstIndex: 299, term: 5, runs: [{ sequence: 6, count: 3 }] }
     }
     const encoded = MetaCodec.encodeHead(head)
     assert.strictEqual(
       hex(encoded),
       "01" + "000000000000012c" + "0000000000000005" + "0000000000000002" + "01" + "00000000" + "00000001" +
-        "00000000000000a1" + "00000000" + "00000003"
+        "00000000000000a1" + "00000000" +
+        "01" + "0000000000000007" + "0000000000000002" + "000000000000012b" + "0000000000000005" +
+        "00000001" + "0000000000000006" + "00000003"
     )
     assert.deepStrictEqual(MetaCodec.decodeHead(encoded), head)
+    const plainHead = { ...head, group: undefined }
+    assert.deepStrictEqual(MetaCodec.decodeHead(MetaCodec.encodeHead(plainHead)), plainHead)
   })
 
   it("session record", () => {
-    const session: MetaCodec.Session = {
-      usedIndex: 9,
-      lowestUnanswered: 4,
-      answers: [{ sequence: 4, answer: bytes("ok") }, { sequence: 6, answer: new Uint8Array(0) }]
-    }
-    const encoded = MetaCodec.encodeSession(session)
+    const session = { index: 5, term: 2 }
+    const key = SessionCodec.encodeRecordKey(session, 3)
+    assert.strictEqual(hex(key), "0000000000000005" + "0000000000000002" + "00000003")
+    assert.deepStrictEqual(SessionCodec.decodeRecordKey(key), { session, slot: 3 })
+    const record = { usedIndex: 9, lowestUnanswered: 4, runs: [{ sequence: 4, count: 1 }, { sequence: 6, count: 2 }] }
+    const encoded = SessionCodec.encodeRecord(record, [bytes("ok"), new Uint8Array(0), undefined])
     assert.strictEqual(
       hex(encoded),
-      "01" + "0000000000000009" + "0000000000000004" + "00000002" + "0000000000000004" + "00000002" + "6f6b" +
-        "0000000000000006" + "00000000"
+      "01" + "0000000000000009" + "0000000000000004" + "00000002" + "0000000000000004" + "00000001" +
+        "0000000000000006" + "00000002" + "00000002" + "6f6b" + "00000000" + "ffffffff"
     )
-    assert.deepStrictEqual(plain(MetaCodec.decodeSession(encoded)), plain(session))
+    assert.deepStrictEqual(SessionCodec.decodeRecord(encoded), record)
+    assert.deepStrictEqual(plain(SessionCodec.answerAt(encoded, 0)), plain(bytes("ok")))
+    assert.deepStrictEqual(plain(SessionCodec.answerAt(encoded, 1)), plain(new Uint8Array(0)))
+    assert.isUndefined(SessionCodec.answerAt(encoded, 2))
+  })
+
+  it("first command of a session's group", () => {
+    const stamp = { session: { index: 5, term: 2 }, lowestUnanswered: 4, runs: [{ sequence: 6, count: 1 }] }
+    const encoded = SessionCodec.encodeFirst(stamp, bytes("ab"))
+    assert.strictEqual(
+      hex(encoded),
+      "0000000000000005" + "0000000000000002" + "0000000000000004" + "00000001" + "0000000000000006" + "00000001" +
+        "6162"
+    )
+    assert.strictEqual(SessionCodec.stampBytes(stamp), encoded.length - 2)
+    assert.deepStrictEqual(plain(SessionCodec.decodeFirst(encoded)), plain({ stamp, command: bytes("ab") }))
   })
 
   it("append", () => {
@@ -348,11 +385,11 @@ describe("layouts that others read: on disk, and on the wire to members of anoth
     assert.throws(() => ConfigurationCodec.decode(newer), Malformed, /version 2; this program knows version 1/)
     const head = new Writer().uint8(2).finish()
     assert.throws(() => MetaCodec.decodeHead(head), Malformed, /version 2; this program knows version 1/)
-    assert.throws(() => MetaCodec.decodeSession(head), Malformed, /version 2; this program knows version 1/)
+    assert.throws(() => SessionCodec.decodeRecord(head), Malformed, /version 2; this program knows version 1/)
   })
 
   it("state cut short anywhere is malformed", () => {
-    const head = MetaCodec.encodeHead({ index: 1, term: 1, configurationIndex: 1, configuration, sessions: 0 })
+    const head = MetaCodec.encodeHead({ index: 1, term: 1, configurationIndex: 1, configuration, group: undefined })
     for (let length = 0; length < head.length; length++) {
       assert.throws(() => MetaCodec.decodeHead(head.subarray(0, length)), Malformed)
     }

@@ -57,6 +57,29 @@ describe("readers", () => {
       assert.notStrictEqual(readers.take(0), first)
     }))
 
+  it.effect("what an answer has shown counts from when it was asked for, and only once it is applied here", () =>
+    Effect.gen(function*() {
+      const { add, readers } = yield* make
+      assert.isFalse(readers.isFresh(100, 1e9))
+      add()
+      const id = readers.take(100)
+      readers.answered(id, 7, 5, 160)
+      assert.isFalse(readers.isFresh(160, 60), "not applied yet")
+      readers.applied(7)
+      assert.isTrue(readers.isFresh(160, 60))
+      assert.isFalse(readers.isFresh(161, 60))
+    }))
+
+  it.effect("a member that stops serves no stale read either", () =>
+    Effect.gen(function*() {
+      const { add, readers } = yield* make
+      add()
+      readers.answered(readers.take(0), 1, 1, 0)
+      assert.isTrue(readers.isFresh(1, 10))
+      readers.stop()
+      assert.isFalse(readers.isFresh(1, 10))
+    }))
+
   it.effect("an answer to a question that nobody asks any more is ignored", () =>
     Effect.gen(function*() {
       const { add, answers, readers } = yield* make

@@ -1,10 +1,11 @@
 /** Whole members under virtual time: what a member makes of the log and the state that it finds when it starts. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit } from "effect"
+import { Effect, Exit, Option } from "effect"
 import { TestClock } from "effect/testing"
 import * as MetaCodec from "../src/codec/MetaCodec.ts"
 import { EntryKind } from "../src/core/Entry.ts"
 import * as Entry from "../src/Entry.ts"
+import { VolatileMeta } from "../src/VolatileMeta.ts"
 import * as Cluster from "./support/Cluster.ts"
 import { MemoryLog } from "./support/MemoryLog.ts"
 import { bytes, Register } from "./support/Register.ts"
@@ -18,7 +19,7 @@ describe("start", () => {
       term,
       configurationIndex: 1,
       configuration: Cluster.configurationOf(1),
-      sessions: 0
+      group: undefined
     })
 
   const logOf = (options: { readonly previousIndex?: number; readonly term?: number; readonly count: number }) => {
@@ -33,10 +34,14 @@ describe("start", () => {
     return log
   }
 
-  const registerOf = (index: number, term: number) => {
+  const registerWith = (head: Uint8Array) => {
     const register = new Register()
-    register.head = head(index, term)
+    register.meta = new VolatileMeta({ head: Option.some(head), records: [] })
     return register
+  }
+
+  const registerOf = (index: number, term: number) => {
+    return registerWith(head(index, term))
   }
 
   it.effect("a state ahead of the log was brought by a snapshot: the log begins anew behind it, durably, before anything else", () =>
@@ -74,8 +79,9 @@ describe("start", () => {
   it.effect("a head that a newer version wrote is refused by name", () =>
     Effect.gen(function*() {
       const cluster = yield* Cluster.make([])
-      const register = registerOf(5, 2)
-      register.head![0] = 9
+      const newer = head(5, 2)
+      newer[0] = 9
+      const register = registerWith(newer)
       const exit = yield* Effect.exit(cluster.start(1, { log: logOf({ count: 5 }), register }))
       assert.match(String(Exit.isFailure(exit) ? exit.cause : ""), /version 9/)
     }))

@@ -19,7 +19,7 @@ describe("a flush", () => {
       yield* machine.flush
       yield* machine.flush
       assert.strictEqual(medium.commits, 1)
-      yield* machine.apply([], { head: bytes("b"), changes: [] })
+      yield* machine.apply([], { head: bytes("b"), changes: () => [] })
       yield* machine.flush
       assert.strictEqual(medium.commits, 2, "an entry without a command moves the head")
       yield* install(machine, yield* snapshotOf("x"))

@@ -65,6 +65,11 @@ export const layer = Admin.group.toLayer(Effect.gen(function*() {
       if (member === undefined) return yield* refuse("Unknown", `member ${leader} leads, but is not in the list`)
       return viewOf({ ...status, leader: Option.some(leader) }, member)
     }),
+    SessionOpen: ({ timeoutMillis }) =>
+      Effect.map(
+        Effect.mapError(node.openSession({ timeoutMillis: bounded(timeoutMillis) }), raftRefused),
+        (session) => new Admin.SessionView(session)
+      ),
     Status: () =>
       Effect.flatMap(node.status, (status) => Effect.map(info.fenced, (fenced) => statusOf(status, info, fenced)))
   })
@@ -74,14 +79,14 @@ const bounded = (timeoutMillis: number): number => Math.min(Math.max(timeoutMill
 
 /** What is read next includes every change that was committed by now. */
 const confirm = (node: Node, timeoutMillis: number): Effect.Effect<unknown, Admin.AdminError> =>
-  Effect.mapError(
-    node.readBarrier({ timeoutMillis: bounded(timeoutMillis) }),
-    (error: RaftError) =>
-      new Admin.AdminError({ reason: error.reason === "TooLarge" ? "Invalid" : error.reason, message: error.message })
-  )
+  Effect.mapError(node.readBarrier({ timeoutMillis: bounded(timeoutMillis) }), raftRefused)
 
 const change = (node: Node, wish: RaftNode.MembershipChange, timeoutMillis: number) =>
   Effect.mapError(node.changeMembership(wish, { timeoutMillis: bounded(timeoutMillis) }), refusedBy)
+
+/** What belongs to proposals with commands cannot come here. */
+const raftRefused = ({ message, reason }: RaftError): Admin.AdminError =>
+  new Admin.AdminError({ reason: reason === "TooLarge" || reason === "Expired" ? "Invalid" : reason, message })
 
 const refusedBy = (error: MembershipError): Admin.AdminError =>
   new Admin.AdminError({ reason: error.reason, message: error.message })

@@ -12,8 +12,8 @@ import { Cause, Effect, Exit, Fiber, Latch } from "effect"
 import type { Context, Scope } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import type { Socket } from "effect/socket"
-import { Group } from "./BatchGroup.ts"
-import type { Kind, Pending } from "./BatchGroup.ts"
+import { Group, kindOf } from "./BatchGroup.ts"
+import type { Kind, Pending, ReadKind } from "./BatchGroup.ts"
 import { Account } from "./Intake.ts"
 import type { Intake } from "./Intake.ts"
 import * as Limits from "./Limits.ts"
@@ -29,6 +29,7 @@ export class BatchConnection {
   private readonly gathering: Record<Kind, Group | undefined> = {
     write: undefined,
     linearizable: undefined,
+    bounded: undefined,
     stale: undefined
   }
   private outbox: Array<Uint8Array> = []
@@ -135,6 +136,7 @@ export class BatchConnection {
     }
     this.startGathered("write")
     this.startGathered("linearizable")
+    this.startGathered("bounded")
     this.startGathered("stale")
     this.tally()
   }
@@ -159,7 +161,8 @@ export class BatchConnection {
     const reads = operations.length - writes
     const bytes = frameBytes + operations.length * Limits.operationOverheadBytes
     const groups = (writes > 0 ? 1 : 0) + (reads > 0 ? 1 : 0)
-    const pending: Pending = { id: batch.id, operations, bytes, writes, results: [], groups }
+    const { consistency, id, stamp } = batch
+    const pending: Pending = { id, operations, consistency, stamp, bytes, writes, results: [], groups }
     this.inflightOperations += operations.length
     this.inflightBytes += bytes
     if (this.isClosing || groups === 0) {
@@ -170,7 +173,7 @@ export class BatchConnection {
     }
     if (writes > 0) this.gather("write", pending, writes, batch.timeoutMillis)
     if (reads === 0) return
-    const group = this.gather(batch.consistency, pending, reads, batch.timeoutMillis)
+    const group = this.gather(kindOf(consistency), pending, reads, batch.timeoutMillis)
     if (hasScans) group.isHeavy = true
   }
 
@@ -189,23 +192,31 @@ export class BatchConnection {
   }
 
   private start(group: Group): void {
-    const { kind, timeoutMillis } = group
+    const { kind } = group
     const effect: Effect.Effect<ReadonlyArray<Operation.Result>, RaftError> = kind === "write"
-      ? this.kv.write(group.writes, { timeoutMillis })
+      ? this.write(group)
       : group.isHeavy
-      ? this.inTurn(kind, Effect.suspend(() => this.kv.read(group.ranges, { consistency: kind, timeoutMillis })))
-      : this.kv.read(group.ranges, { consistency: kind, timeoutMillis })
+      ? this.inTurn(kind, Effect.suspend(() => this.read(group)))
+      : this.read(group)
     const fiber = Effect.runForkWith(this.context)(effect)
     fiber.addObserver((exit) => this.complete(group, exit))
     Fiber.runIn(fiber, this.scope)
   }
 
+  private write({ stamp, timeoutMillis, writes }: Group): Effect.Effect<ReadonlyArray<Operation.Result>, RaftError> {
+    return this.kv.write(writes, { timeoutMillis, ...stamp === undefined ? {} : { session: stamp } })
+  }
+
+  private read({ consistency, ranges, timeoutMillis }: Group) {
+    return this.kv.read(ranges, { consistency, timeoutMillis })
+  }
+
   /** Carries out a read whose answer may be large when there is room for that, here and in the member. */
-  private inTurn<A, E>(consistency: Operation.Consistency, read: Effect.Effect<A, E>): Effect.Effect<A, E> {
+  private inTurn<A, E>(kind: ReadKind, read: Effect.Effect<A, E>): Effect.Effect<A, E> {
     const untilSent: Effect.Effect<void> = Effect.suspend(() =>
       this.unsentBytes < Limits.inflightBytesMax ? Effect.void : Effect.andThen(this.sent.await, untilSent)
     )
-    return Effect.andThen(untilSent, this.intake.scans[consistency].withPermits(1)(read))
+    return Effect.andThen(untilSent, this.intake.scans[kind].withPermits(1)(read))
   }
 
   private complete(group: Group, exit: Exit.Exit<ReadonlyArray<Operation.Result>, RaftError>): void {

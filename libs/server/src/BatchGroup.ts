@@ -9,6 +9,8 @@ import { Limits as RaftLimits } from "@dkv/raft"
 export interface Pending {
   readonly id: number
   readonly operations: ReadonlyArray<Operation.Operation>
+  readonly consistency: Operation.Consistency
+  readonly stamp: Operation.Stamp | undefined
   /** What it takes in memory: more than its commands do in the log. */
   readonly bytes: number
   readonly writes: number
@@ -17,7 +19,12 @@ export interface Pending {
   groups: number
 }
 
-export type Kind = "write" | Operation.Consistency
+/** Reads by how much staleness they accept: none, some, any. */
+export type ReadKind = "linearizable" | "bounded" | "stale"
+export type Kind = "write" | ReadKind
+
+export const kindOf = (consistency: Operation.Consistency): ReadKind =>
+  typeof consistency === "string" ? consistency : "bounded"
 
 /** Mutable until it is started. */
 export class Group {
@@ -28,6 +35,8 @@ export class Group {
   /** Its answer may be large: it waits until there is room for one. */
   isHeavy = false
   private bytes = 0
+  private readonly runs: Array<Operation.Run> = []
+  private maxStalenessMillis = Infinity
 
   constructor(kind: Kind) {
     this.kind = kind
@@ -35,7 +44,8 @@ export class Group {
 
   /** Whether the group stays within what raft takes as one, with `count` operations of `pending`. A batch alone always does. */
   fits(pending: Pending, count: number): boolean {
-    return this.operations + count <= RaftLimits.groupCommandsMax &&
+    return (this.kind !== "write" || isOfOne(this.batches[0]?.stamp, pending.stamp)) &&
+      this.operations + count <= RaftLimits.groupCommandsMax &&
       this.bytes + pending.bytes <= RaftLimits.groupBytesMax
   }
 
@@ -44,6 +54,23 @@ export class Group {
     this.operations += count
     this.bytes += pending.bytes
     if (timeoutMillis > this.timeoutMillis) this.timeoutMillis = timeoutMillis
+    if (this.kind === "write") { for (const run of pending.stamp?.runs ?? []) this.runs.push(run) }
+    else if (typeof pending.consistency !== "string") {
+      this.maxStalenessMillis = Math.min(this.maxStalenessMillis, pending.consistency.maxStalenessMillis)
+    }
+  }
+
+  /** Of the writes. What one batch says is answered holds for the batches behind it. */
+  get stamp(): Operation.Stamp | undefined {
+    const stamp = this.batches[0]?.stamp
+    return stamp === undefined ? undefined : { ...stamp, runs: this.runs }
+  }
+
+  /** Of the reads: what suffices for all of them. */
+  get consistency(): Operation.Consistency {
+    return this.kind === "stale" || this.kind === "linearizable"
+      ? this.kind
+      : { maxStalenessMillis: this.maxStalenessMillis }
   }
 
   get writes(): Array<Operation.Write> {
@@ -105,6 +132,10 @@ export class Group {
     }
   }
 }
+
+/** Whether two batches are of one client session, or both of none. */
+const isOfOne = (one: Operation.Stamp | undefined, other: Operation.Stamp | undefined): boolean =>
+  one?.session.index === other?.session.index && one?.session.term === other?.session.term
 
 const cameShort = (results: ReadonlyArray<Operation.Result>, from: number, count: number): boolean => {
   for (let i = from; i < from + count; i++) {

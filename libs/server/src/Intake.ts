@@ -19,6 +19,7 @@ export class Intake {
   /** Reads with scans that are carried out at once, by consistency: a cluster without a majority must not hold up stale ones. */
   readonly scans = {
     linearizable: Semaphore.makeUnsafe(Limits.scanReadsMax),
+    bounded: Semaphore.makeUnsafe(Limits.scanReadsMax),
     stale: Semaphore.makeUnsafe(Limits.scanReadsMax)
   }
   private bytes = 0

@@ -91,7 +91,45 @@ const bounded = (calls: Array<number>): Partial<Kv.Kv["Service"]> => ({
     })
 })
 
+const stamped = (id: number, session: number, sequence: number, lowestUnanswered: number): Uint8Array =>
+  BatchRequest.encode({
+    id,
+    consistency: "linearizable",
+    timeoutMillis: 1000,
+    stamp: { session: { index: session, term: 1 }, lowestUnanswered, runs: [{ sequence, count: 1 }] },
+    operations: [put(1)]
+  })
+
 describe("a batch connection", () => {
+  it.effect("puts writes of one client session together, and never those of two, or of one and none", () =>
+    Effect.gen(function*() {
+      const groups: Array<string> = []
+      const { replies, send } = yield* connect({
+        write: (ops, { session }) => {
+          const runs = session?.runs.map(({ count, sequence }) => `${sequence}+${count}`).join(",")
+          groups.push(session === undefined ? "none" : `${session.session.index}/${session.lowestUnanswered}: ${runs}`)
+          return Effect.succeed(ops.map(() => ({ _tag: "Put", revision: 2 })))
+        }
+      })
+      send(stamped(1, 5, 1, 1), stamped(2, 5, 4, 2), stamped(3, 6, 1, 1), batch(4, [put(1)]), stamped(5, 5, 5, 3))
+      yield* until(() => replies.size === 5)
+      assert.deepStrictEqual(groups, ["5/1: 1+1,4+1", "6/1: 1+1", "none", "5/3: 5+1"])
+    }))
+
+  it.effect("asks for reads that may be stale as the most particular of them wants it", () =>
+    Effect.gen(function*() {
+      const asked: Array<Operation.Consistency> = []
+      const { replies, send } = yield* connect({
+        read: (ops, { consistency }) => {
+          asked.push(consistency)
+          return Effect.succeed(ops.map(() => ({ _tag: "Range", revision: 2, kvs: [], more: false })))
+        }
+      })
+      send(batch(1, [get], { maxStalenessMillis: 500 }), batch(2, [get]), batch(3, [get], { maxStalenessMillis: 200 }))
+      yield* until(() => replies.size === 3)
+      assert.deepStrictEqual(asked, ["linearizable", { maxStalenessMillis: 200 }])
+    }))
+
   it.effect("cuts what came together into groups that raft takes, in order", () =>
     Effect.gen(function*() {
       const groups: Array<ReadonlyArray<number>> = []

@@ -2,8 +2,9 @@
 import { Client } from "@dkv/client"
 import { Kv } from "@dkv/kv"
 import { Loopback } from "@dkv/protocol"
-import { RaftError } from "@dkv/raft"
-import { BatchGateway, ClientPort, Gateways, Leadership } from "@dkv/server"
+import { RaftError, RaftNode } from "@dkv/raft"
+import type { Session } from "@dkv/raft"
+import { BatchGateway, ClientPort, Gateways, Leadership, MemberInfo, RpcGateway } from "@dkv/server"
 import { Context, Effect, Exit, Fiber, Layer, Option, PubSub, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 
@@ -18,11 +19,14 @@ export class FakeKv {
   /** What the next write does instead; taken from the front. */
   writeFaults: Array<RaftError["reason"] | "hang"> = []
   readFaults: Array<RaftError["reason"] | "hang"> = []
+  /** Of the writes that came. */
+  stamps: Array<Session.Stamp | undefined> = []
 
   readonly service: Kv.Kv["Service"] = {
-    write: (ops) =>
+    write: (ops, { session }) =>
       Effect.suspend(() => {
         this.writes.push(ops.length)
+        this.stamps.push(session)
         return this.faulty(this.writeFaults.shift(), () => ops.map((op) => this.apply(op)))
       }),
     read: (ops) =>
@@ -80,6 +84,8 @@ export class FakeKv {
 
 export interface Member {
   readonly kv: FakeKv
+  /** Sessions that it has opened. */
+  readonly sessions: () => number
   /** Has it say whether it leads. */
   readonly leads: (isLeading: boolean) => Effect.Effect<unknown>
   /** Connections that it has taken so far. */
@@ -101,8 +107,15 @@ const serve = Effect.fnUntraced(function*(loopback: Loopback.Loopback["Service"]
         return handler(socket)
       })
   }
-  const gateways = BatchGateway.layer.pipe(
+  let sessions = 0
+  const node = Layer.mock(RaftNode.RaftNode, {
+    id: address,
+    openSession: () => Effect.sync(() => ({ index: ++sessions, term: 1 }))
+  })
+  const gateways = Layer.mergeAll(BatchGateway.layer, RpcGateway.layer).pipe(
     Layer.provide([
+      node,
+      Layer.mock(MemberInfo.MemberInfo, { name: address, version: "", clientAddress: "", peerAddress: "" }),
       Layer.succeed(Kv.Kv, kv.service),
       Layer.succeed(Leadership.Leadership, Stream.fromPubSub(leadership))
     ]),
@@ -118,6 +131,7 @@ const serve = Effect.fnUntraced(function*(loopback: Loopback.Loopback["Service"]
   )
   return {
     kv,
+    sessions: () => sessions,
     leads: (leads) => PubSub.publish(leadership, leads),
     connections: () => connections,
     stop: Scope.close(scope, Exit.void)
@@ -128,7 +142,8 @@ const serve = Effect.fnUntraced(function*(loopback: Loopback.Loopback["Service"]
 export const setUp = Effect.fnUntraced(function*(
   names: ReadonlyArray<string>,
   endpoints: ReadonlyArray<string> = names,
-  leader = names[0]
+  leader = names[0],
+  exactlyOnce = false
 ): Effect.fn.Return<
   {
     readonly members: ReadonlyArray<Member>
@@ -142,7 +157,7 @@ export const setUp = Effect.fnUntraced(function*(
   const members: Array<Member> = []
   for (const name of names) members.push(yield* serve(loopback, name, name === leader))
   const context = yield* Layer.build(
-    Client.layerLoopback({ endpoints, timeoutMillis: 1000 }).pipe(
+    Client.layerLoopback({ endpoints, timeoutMillis: 1000, exactlyOnce }).pipe(
       Layer.provide(Layer.succeed(Loopback.Loopback, loopback))
     )
   )

@@ -39,6 +39,7 @@ export const status: RaftNode.Status = {
 export const node: RaftNode.RaftNode["Service"] = {
   id: me,
   propose: () => Effect.never,
+  openSession: () => Effect.never,
   readBarrier: () => Effect.succeed(1),
   changeMembership: () => Effect.never,
   transferLeadership: () => Effect.never,

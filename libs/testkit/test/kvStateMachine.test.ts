@@ -113,7 +113,7 @@ describe("KvStateMachine over RocksDB", () => {
             bytes: 0,
             data: common.command(first + i)
           }))
-          const results = yield* machine.apply(entries, { head: bytes(String(first)), changes: [] })
+          const results = yield* machine.apply(entries, { head: bytes(String(first)), changes: () => [] })
           const reads = yield* Context.get(context, KvReader).read(ops)
           answers.push(JSON.stringify([results, reads]))
         }

@@ -15,6 +15,18 @@ const core = "libs/raft/src/core"
 
 export const planted: ReadonlyArray<Planted> = [
   {
+    name: "lose the sessions on snapshot",
+    file: "libs/raft/src/SnapshotReceiver.ts",
+    find: "new Sessions(meta.records, replaced.group)",
+    replace: "new Sessions([], replaced.group)"
+  },
+  {
+    name: "forget the sessions on restart",
+    file: "libs/raft/src/Recovery.ts",
+    find: "new Sessions(records, group)",
+    replace: "new Sessions([], group)"
+  },
+  {
     name: "skip a sync",
     file: "libs/storage/src/SegmentWriter.ts",
     find: "{ access: \"write\", durableWrites: true }",

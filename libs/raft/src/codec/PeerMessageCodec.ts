@@ -9,9 +9,12 @@ import { EntryKind } from "../core/Entry.ts"
 import type { Append } from "../core/Message.ts"
 import * as Entry from "../Entry.ts"
 import type { ChangeAnswer, ChangeRequest, PeerMessage } from "../PeerMessage.ts"
+import type { Purpose } from "../Proposals.ts"
 import { Reason } from "../RaftError.ts"
+import { countOf } from "../Session.ts"
 import { Malformed, Reader, Writer } from "./Bytes.ts"
 import * as ConfigurationCodec from "./ConfigurationCodec.ts"
+import * as SessionCodec from "./SessionCodec.ts"
 
 const Tag = {
   VoteRequest: 1,
@@ -62,7 +65,7 @@ export const encode = (message: Exclude<PeerMessage, Append>): Uint8Array => {
         .finish()
     case "Forward":
       writer.uint64(message.id).uint32(message.timeoutMillis)
-      return writeBlobs(writer, message.commands).finish()
+      return writeBlobs(writePurpose(writer, message.purpose), message.commands).finish()
     case "ForwardDone":
       return writeBlobs(writer.uint64(message.id), message.results).finish()
     case "ForwardFailed":
@@ -160,7 +163,7 @@ const decodeTagged = (reader: Reader): PeerMessage => {
         indexTerm: reader.uint64()
       }
     case Tag.Forward:
-      return { _tag: "Forward", id: reader.uint64(), timeoutMillis: reader.uint32(), commands: readBlobs(reader) }
+      return readForward(reader)
     case Tag.ForwardDone:
       return { _tag: "ForwardDone", id: reader.uint64(), results: readBlobs(reader) }
     case Tag.ForwardFailed:
@@ -206,6 +209,28 @@ const decodeTagged = (reader: Reader): PeerMessage => {
     default:
       throw new Malformed(`an unknown kind of message, ${tag}`)
   }
+}
+
+const readForward = (reader: Reader): PeerMessage => {
+  const id = reader.uint64()
+  const timeoutMillis = reader.uint32()
+  const purpose = readPurpose(reader)
+  const commands = readBlobs(reader)
+  const expected = purpose === "OpenSession" ? 1 : typeof purpose === "string" ? commands.length : countOf(purpose.runs)
+  if (commands.length === 0 || commands.length !== expected) throw new Malformed("a group of the wrong size")
+  return { _tag: "Forward", id, timeoutMillis, purpose, commands }
+}
+
+const writePurpose = (writer: Writer, purpose: Purpose): Writer => {
+  if (purpose === "Commands") return writer.uint8(0)
+  if (purpose === "OpenSession") return writer.uint8(1)
+  return SessionCodec.writeStamp(writer.uint8(2), purpose)
+}
+
+const readPurpose = (reader: Reader): Purpose => {
+  const purpose = reader.uint8()
+  if (purpose > 2) throw new Malformed(`a group for an unknown purpose, ${purpose}`)
+  return purpose === 0 ? "Commands" : purpose === 1 ? "OpenSession" : SessionCodec.readStamp(reader)
 }
 
 const decodeAppend = (reader: Reader): Append => {

@@ -15,11 +15,7 @@ export type Term = number
 /** Identity of a member: 64 random bits as 16 lower-case hex digits, made once and never used again. */
 export type MemberId = string
 
-/**
- * What an entry is for. The numbers are on disk and on the wire: never reuse one.
- *
- * `SessionOpen` and `SessionCommand` are reserved for client sessions.
- */
+/** What an entry is for. The numbers are on disk and on the wire: never reuse one. */
 export const EntryKind = {
   /** Made by a new leader so that it can commit something of its own term. */
   Noop: 0,
@@ -27,7 +23,9 @@ export const EntryKind = {
   Command: 1,
   /** A `Configuration`. */
   Configuration: 2,
+  /** Opens a client session, which has the index and term of this entry for its name. */
   SessionOpen: 3,
+  /** The first command of a group that belongs to a client session; it says whose, and which of the entries behind it belong to the group. */
   SessionCommand: 4
 } as const
 export type EntryKind = (typeof EntryKind)[keyof typeof EntryKind]

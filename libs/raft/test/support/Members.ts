@@ -8,6 +8,7 @@ export type Members = Effect.Success<ReturnType<typeof Cluster.make>>
 /** First bytes of frames. */
 export const tag = {
   append: 3,
+  readIndex: 7,
   forward: 16,
   forwardDone: 17,
   snapshotOffer: 10,

@@ -1,36 +1,51 @@
 /** A state machine for tests: remembers every command in order, and answers each with its position. */
 import { Effect, Option } from "effect"
+import { VolatileMeta } from "../../src/VolatileMeta.ts"
 import type { StateMachine } from "../../src/index.ts"
 import type { StateMachineError } from "../../src/StateMachine.ts"
 
+interface Picture {
+  readonly raft: {
+    readonly head: ReadonlyArray<number>
+    readonly records: ReadonlyArray<readonly [key: ReadonlyArray<number>, value: ReadonlyArray<number>]>
+  }
+  readonly part: ReadonlyArray<string>
+}
+
 export class Register {
   commands: Array<string> = []
-  head: Uint8Array | undefined
+  /** Raft's bookkeeping. */
+  meta = new VolatileMeta({ head: Option.none(), records: [] })
   /** What the next snapshots are refused with. */
   refusal: StateMachineError | undefined
   installs = 0
 
   service(): StateMachine.StateMachine["Service"] {
     return {
-      recover: Effect.sync(() => ({ head: Option.fromNullishOr(this.head), records: [] })),
+      recover: Effect.sync(() => this.meta.copy()),
       apply: (commands, meta) =>
         Effect.sync(() => {
-          this.head = meta.head
-          return commands.map((entry) => {
+          const results = commands.map((entry) => {
             this.commands.push(text(entry.data))
             return bytes(String(this.commands.length))
           })
+          this.meta.keep(meta, results)
+          return results
         }),
       flush: Effect.void,
       snapshot: Effect.sync(() => {
-        const { commands, head } = this
-        const all = commands.slice()
+        const { head, records } = this.meta.copy()
+        const raft = {
+          head: Array.from(Option.getOrThrow(head)),
+          records: records.map(([key, value]) => [Array.from(key), Array.from(value)] as const)
+        }
+        const all = this.commands.slice()
         return {
           read: (cursor) =>
             Effect.sync(() => {
               const from = cursor.length === 0 ? 0 : Number(text(cursor))
               const part = all.slice(from, from + 10)
-              const data = bytes(JSON.stringify({ head: Array.from(head ?? []), part }))
+              const data = bytes(JSON.stringify({ raft, part }))
               const next = from + 10
               return { data, next: next < all.length ? Option.some(bytes(String(next))) : Option.none() }
             })
@@ -38,20 +53,23 @@ export class Register {
       }),
       install: Effect.sync(() => {
         const received: Array<string> = []
-        let head: Uint8Array | undefined
+        let raft: Picture["raft"] | undefined
         return {
           write: (chunk) =>
             Effect.suspend(() => {
               if (this.refusal !== undefined) return Effect.fail(this.refusal)
-              const value = JSON.parse(text(chunk)) as { head: Array<number>; part: Array<string> }
-              head = Uint8Array.from(value.head)
+              const value = JSON.parse(text(chunk)) as Picture
+              raft = value.raft
               received.push(...value.part)
               return Effect.void
             }),
           commit: Effect.sync(() => {
             this.installs++
             this.commands = received
-            this.head = head
+            this.meta = new VolatileMeta({
+              head: Option.some(Uint8Array.from(raft!.head)),
+              records: raft!.records.map(([key, value]) => [Uint8Array.from(key), Uint8Array.from(value)])
+            })
           })
         }
       })

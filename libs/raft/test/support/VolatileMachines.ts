@@ -25,7 +25,7 @@ export const open = (machine: VolatileStateMachine.VolatileStateMachine["Service
 export const apply = (machine: Machine, ...commands: ReadonlyArray<string>) =>
   machine.apply(
     commands.map((command, n) => Entry.make(n + 1, 1, EntryKind.Command, bytes(command))),
-    { head: bytes(commands.at(-1)!), changes: [] }
+    { head: bytes(commands.at(-1)!), changes: () => [] }
   )
 
 /** What a machine finds that begins with this medium after a crash: the head, then the state. */

@@ -36,7 +36,7 @@ const headOf = (index: number): Uint8Array => bytes(String(index))
 const apply = (subject: Subject, machine: Machine, first: number, last: number) => {
   const entries: Array<Entry.Entry> = []
   for (let n = first; n <= last; n++) entries.push(Entry.make(n, 1, EntryKind.Command, subject.command(n)))
-  return machine.apply(entries, { head: headOf(last), changes: [[bytes("first"), bytes(String(first))]] })
+  return machine.apply(entries, { head: headOf(last), changes: () => [[bytes("first"), bytes(String(first))]] })
 }
 
 /** Applies in batches that end at these commands. */
@@ -102,9 +102,12 @@ export const cases: ReadonlyArray<Case> = [
           const machine = yield* subject.open
           yield* machine.apply([], {
             head: bytes("one"),
-            changes: [[bytes("b"), bytes("1")], [bytes("c"), bytes("1")], [bytes("a"), bytes("1")]]
+            changes: () => [[bytes("b"), bytes("1")], [bytes("c"), bytes("1")], [bytes("a"), bytes("1")]]
           })
-          yield* machine.apply([], { head: bytes("two"), changes: [[bytes("b"), undefined], [bytes("c"), bytes("")]] })
+          yield* machine.apply([], {
+            head: bytes("two"),
+            changes: () => [[bytes("b"), undefined], [bytes("c"), bytes("")]]
+          })
           assert.deepEqual(yield* recovered(machine), { head: "two", records: ["a=1", "c="] })
         }))
         assert.deepEqual(yield* recovered(yield* subject.open), { head: "two", records: ["a=1", "c="] })
@@ -129,7 +132,7 @@ export const cases: ReadonlyArray<Case> = [
         const machine = yield* subject.open
         assertSame(yield* apply(subject, machine, 1, 5), expected.slice(0, 5))
         const entries = subject.nonsense.map((data) => Entry.make(6, 1, EntryKind.Command, data))
-        const answers = yield* machine.apply(entries, { head: headOf(5), changes: [] })
+        const answers = yield* machine.apply(entries, { head: headOf(5), changes: () => [] })
         assert.equal(answers.length, subject.nonsense.length)
         assertSame(yield* apply(subject, machine, 6, 10), expected.slice(5))
       })

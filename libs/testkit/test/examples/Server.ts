@@ -17,7 +17,7 @@ const port = ClientPort.layer({ address: "127.0.0.1:0" }).pipe(
 const program = Effect.gen(function*() {
   const { addresses } = yield* ClientPort.ClientPort
   const put = Effect.flatMap(Client.Client, (client) => client.put("greeting", "hello"))
-  return yield* Effect.provide(put, Client.layer({ endpoints: addresses.map(Address.format) }))
+  return yield* Effect.provide(put, Client.layer({ endpoints: addresses.map(Address.format), exactlyOnce: false }))
 }).pipe(Effect.provide(port))
 
 console.log((await Effect.runPromise(program)).revision) // => 8

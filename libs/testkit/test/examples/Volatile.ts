@@ -26,7 +26,7 @@ const program = Effect.gen(function*() {
   const machine = yield* StateMachine.StateMachine // what `RaftNode.layer` asks for
   const [count] = yield* machine.apply([Entry.make(1, 1, EntryKind.Command, bytes("hello"))], {
     head: bytes("raft's own"),
-    changes: []
+    changes: () => []
   })
   return text(count!)
 })

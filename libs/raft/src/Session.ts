@@ -1,0 +1,48 @@
+/**
+ * A client session: what makes a command that is proposed again, because its outcome was not known, take effect once. The client numbers its commands and says
+ * which answers it has; raft keeps the other answers with the state.
+ *
+ * Source: dissertation §6.3; dragonboat `internal/rsm/session.go`.
+ */
+import type { LogIndex, Term } from "./core/Entry.ts"
+
+/** The log entry that opened the session, and its term: unique as long as the cluster lives. */
+export interface SessionId {
+  readonly index: LogIndex
+  readonly term: Term
+}
+
+/** `count` commands, numbered from `sequence` on. */
+export interface Run {
+  readonly sequence: number
+  readonly count: number
+}
+
+/** Whose commands a group has, and which. */
+export interface Stamp {
+  readonly session: SessionId
+  /** The client has the answers to everything below, or wants them no more. */
+  readonly lowestUnanswered: number
+  /** Covers the commands of the group in their order; each number is used for one command only. */
+  readonly runs: ReadonlyArray<Run>
+}
+
+export const isSame = (one: SessionId, other: SessionId): boolean =>
+  one.index === other.index && one.term === other.term
+
+/** Number of commands in the runs. */
+export const countOf = (runs: ReadonlyArray<Run>): number => {
+  let count = 0
+  for (const run of runs) count += run.count
+  return count
+}
+
+/** The sequence number of the command at `position`. */
+export const sequenceAt = (runs: ReadonlyArray<Run>, position: number): number => {
+  let left = position
+  for (const run of runs) {
+    if (left < run.count) return run.sequence + left
+    left -= run.count
+  }
+  return -1
+}

@@ -1,0 +1,345 @@
+/**
+ * The table of client sessions, as of the applied index. It decides for each command whether it takes effect now, took effect before and is only answered again, or
+ * is refused; and it says what has to be stored with the state.
+ *
+ * Whether a command takes effect depends on the log alone (which sessions are open, their sequence numbers, who was evicted), never on where one batch
+ * ends and the next begins: members batch differently. Sessions are evicted in the order of their last use, and what an evicted one asks for is refused for ever.
+ *
+ * Mutable; owned by the applier. Source: dissertation §6.3.
+ */
+import * as Codec from "./codec/SessionCodec.ts"
+import type { LogIndex, Term } from "./core/Entry.ts"
+import { EntryKind } from "./core/Entry.ts"
+import { InvariantViolation } from "./core/Invariant.ts"
+import type { Entry } from "./Entry.ts"
+import * as Limits from "./Limits.ts"
+import * as Session from "./Session.ts"
+import type { RecordChange } from "./StateMachine.ts"
+
+/** A group that began in the log: which of the entries behind `firstIndex` belong to it. */
+export interface OpenGroup {
+  readonly session: Session.SessionId
+  readonly firstIndex: LogIndex
+  readonly term: Term
+  readonly runs: ReadonlyArray<Session.Run>
+}
+
+/**
+ * - `Expired`: there is no such session.
+ * - `Answered`: the client said that it has the answer already.
+ * - `Window`: the sequence number is too far ahead of the lowest unanswered one.
+ * - `NotKept`: it took effect before, and its answer was too large to be kept.
+ */
+export type Refusal = "Expired" | "Answered" | "Window" | "NotKept"
+
+/** What a batch of entries comes to. */
+export interface Plan {
+  /** For the state machine, in order. */
+  readonly commands: ReadonlyArray<Entry>
+  /** Entries that somebody may wait for, in order; the same array as `commands` if each is answered by its own result. */
+  readonly answered: ReadonlyArray<Entry>
+  /** What raft has to store with the batch, once the results of `commands` are known. To be asked once. */
+  readonly changes: (results: ReadonlyArray<Uint8Array>) => ReadonlyArray<RecordChange>
+  /** One per `answered`, after `changes`. */
+  readonly answers: (results: ReadonlyArray<Uint8Array>) => ReadonlyArray<Uint8Array>
+  /** Of the `answered`, by log index. */
+  readonly refusals: ReadonlyMap<LogIndex, Refusal>
+}
+
+interface Stored {
+  readonly slot: number
+  readonly runs: ReadonlyArray<Session.Run>
+  /** Behind the highest sequence number. */
+  readonly end: number
+  readonly value: Uint8Array
+}
+
+interface Open {
+  readonly id: Session.SessionId
+  usedIndex: LogIndex
+  lowestUnanswered: number
+  /** Behind the highest sequence number that took effect. */
+  next: number
+  stored: Array<Stored>
+  /** Slots that were ever used. */
+  slots: number
+}
+
+/** Commands of the batch that take effect: `count` of them from `position` on. */
+interface Segment {
+  readonly open: Open
+  readonly sequence: number
+  readonly position: number
+  count: number
+}
+
+/** Where the answer to an entry comes from: a result of this batch, by position, or bytes that are there already. */
+type Source = number | Uint8Array
+
+const none: ReadonlyArray<never> = []
+const noRefusals: ReadonlyMap<LogIndex, Refusal> = new Map()
+const empty = new Uint8Array(0)
+
+export class Sessions {
+  /** By last use, the one that goes first in front. */
+  private readonly open = new Map<string, Open>()
+  private keptBytes = 0
+  private group: OpenGroup | undefined
+
+  /** With what the state held. Throws `Malformed`. */
+  constructor(
+    records: ReadonlyArray<readonly [key: Uint8Array, value: Uint8Array]>,
+    group: OpenGroup | undefined
+  ) {
+    this.group = group
+    const found = new Map<string, Open>()
+    for (const [key, value] of records) {
+      const { session, slot } = Codec.decodeRecordKey(key)
+      const { lowestUnanswered, runs, usedIndex } = Codec.decodeRecord(value)
+      const name = nameOf(session)
+      let open = found.get(name)
+      if (open === undefined) found.set(name, open = opened(session))
+      open.usedIndex = Math.max(open.usedIndex, usedIndex)
+      open.lowestUnanswered = Math.max(open.lowestUnanswered, lowestUnanswered)
+      open.slots = Math.max(open.slots, slot + 1)
+      this.keep(open, { slot, runs, end: endOf(runs), value })
+    }
+    for (const open of [...found.values()].sort((one, other) => one.usedIndex - other.usedIndex)) {
+      this.prune(open)
+      this.open.set(nameOf(open.id), open)
+    }
+  }
+
+  get size(): number {
+    return this.open.size
+  }
+
+  /** The group that goes on behind the last entry planned. */
+  get openGroup(): OpenGroup | undefined {
+    return this.group
+  }
+
+  /** Takes the next entries of the log in. Each may be planned once. */
+  plan(entries: ReadonlyArray<Entry>): Plan {
+    return this.group === undefined && entries.every(isPlain) ? plain(entries) : this.planStamped(entries)
+  }
+
+  private planStamped(entries: ReadonlyArray<Entry>): Plan {
+    const commands: Array<Entry> = []
+    const refusals = new Map<LogIndex, Refusal>()
+    const segments: Array<Segment> = []
+    const touched = new Set<Open>()
+    const evicted: Array<Open> = []
+    // Only once something is not answered by its own result, which is rare.
+    let answered: Array<Entry> | undefined
+    let sources: Array<Source> | undefined
+    let group = this.group
+    let open = group === undefined ? undefined : this.open.get(nameOf(group.session))
+    if (open !== undefined) touched.add(open)
+
+    const execute = (entry: Entry): void => {
+      answered?.push(entry)
+      sources?.push(commands.length)
+      commands.push(entry)
+    }
+    const answer = (entry: Entry, source: Source): void => {
+      answered ??= commands.slice()
+      sources ??= commands.map((_, position) => position)
+      answered.push(entry)
+      sources.push(source)
+    }
+    const take = (entry: Entry, sequence: number): void => {
+      const verdict = open === undefined ? "Expired" : this.judge(open, sequence, segments)
+      if (verdict === "New") {
+        const last = segments[segments.length - 1]
+        if (
+          last !== undefined && last.open === open && last.sequence + last.count === sequence &&
+          last.position + last.count === commands.length
+        ) last.count++
+        else segments.push({ open: open!, sequence, position: commands.length, count: 1 })
+        open!.next = Math.max(open!.next, sequence + 1)
+        execute(entry)
+      } else if (typeof verdict === "string") {
+        refusals.set(entry.index, verdict)
+        answer(entry, empty)
+      } else answer(entry, verdict)
+    }
+
+    for (const entry of entries) {
+      switch (entry.kind) {
+        case EntryKind.Noop:
+        case EntryKind.Configuration:
+          break
+        case EntryKind.Command: {
+          const position = group === undefined || group.term !== entry.term ? -1 : entry.index - group.firstIndex
+          const sequence = position < 0 ? -1 : Session.sequenceAt(group!.runs, position)
+          if (sequence >= 0) take(entry, sequence)
+          else execute(entry)
+          break
+        }
+        case EntryKind.SessionCommand: {
+          const { command, stamp } = Codec.decodeFirst(entry.data)
+          group = { session: stamp.session, firstIndex: entry.index, term: entry.term, runs: stamp.runs }
+          open = this.use(stamp, entry.index)
+          if (open !== undefined) touched.add(open)
+          take({ ...entry, bytes: command.length, data: command }, Session.sequenceAt(stamp.runs, 0))
+          break
+        }
+        case EntryKind.SessionOpen: {
+          const fresh = opened({ index: entry.index, term: entry.term })
+          this.open.set(nameOf(fresh.id), fresh)
+          touched.add(fresh)
+          evicted.push(...this.evict())
+          answer(entry, Codec.encodeId(fresh.id))
+          break
+        }
+        default:
+          throw new InvariantViolation(
+            `entry ${entry.index} is of kind ${entry.kind}, which this program does not know: run a newer version`
+          )
+      }
+    }
+    const lastIndex = entries[entries.length - 1]!.index
+    const isOpen = group !== undefined && group.firstIndex + Session.countOf(group.runs) > lastIndex + 1
+    this.group = isOpen ? group : undefined
+    for (const gone of evicted) touched.delete(gone)
+    return {
+      commands,
+      answered: answered ?? commands,
+      refusals,
+      changes: (results) => [
+        ...evicted.flatMap(deletions),
+        ...Array.from(touched, (each) => this.store(each, segments.filter(({ open }) => open === each), results))
+      ],
+      answers: (results) =>
+        sources === undefined
+          ? results
+          : sources.map((source) => typeof source === "number" ? results[source]! : source)
+    }
+  }
+
+  /** Whether the command takes effect now; or where its answer is; or why there is none. */
+  private judge(open: Open, sequence: number, segments: ReadonlyArray<Segment>): "New" | Refusal | Source {
+    if (sequence < open.lowestUnanswered) return "Answered"
+    if (sequence >= open.lowestUnanswered + Limits.sessionWindowMax) return "Window"
+    if (sequence >= open.next) return "New"
+    for (const segment of segments) {
+      const position = sequence - segment.sequence
+      if (segment.open === open && position >= 0 && position < segment.count) return segment.position + position
+    }
+    for (const { runs, value } of open.stored) {
+      let before = 0
+      for (const run of runs) {
+        const position = sequence - run.sequence
+        if (position >= 0 && position < run.count) return Codec.answerAt(value, before + position) ?? "NotKept"
+        before += run.count
+      }
+    }
+    return "New"
+  }
+
+  private use(stamp: Session.Stamp, index: LogIndex): Open | undefined {
+    const name = nameOf(stamp.session)
+    const open = this.open.get(name)
+    if (open === undefined) return undefined
+    this.open.delete(name)
+    this.open.set(name, open)
+    open.usedIndex = index
+    if (stamp.lowestUnanswered > open.lowestUnanswered) open.lowestUnanswered = stamp.lowestUnanswered
+    return open
+  }
+
+  private evict(): ReadonlyArray<Open> {
+    if (this.open.size <= Limits.sessionsMax) return none
+    const gone: Array<Open> = []
+    for (const [name, open] of this.open) {
+      if (this.open.size <= Limits.sessionsMax) break
+      this.open.delete(name)
+      for (const { value } of open.stored) this.keptBytes -= value.length
+      gone.push(open)
+    }
+    return gone
+  }
+
+  /** The record of what this batch did for a session. It takes the place of one whose answers the client has, if there is one. */
+  private store(open: Open, segments: ReadonlyArray<Segment>, results: ReadonlyArray<Uint8Array>): RecordChange {
+    this.prune(open)
+    const answers: Array<Uint8Array | undefined> = []
+    let bytes = this.keptBytes
+    for (const { count, position } of segments) {
+      for (let at = position; at < position + count; at++) {
+        const answer = results[at]!
+        const isKept = answer.length <= Limits.sessionAnswerBytesMax &&
+          bytes + answer.length <= Limits.sessionsBytesMax
+        if (isKept) bytes += answer.length
+        answers.push(isKept ? answer : undefined)
+      }
+    }
+    const runs = segments.map(({ count, sequence }) => ({ sequence, count }))
+    const slot = freeSlot(open)
+    open.slots = Math.max(open.slots, slot + 1)
+    const { lowestUnanswered, usedIndex } = open
+    const value = Codec.encodeRecord({ usedIndex, lowestUnanswered, runs }, answers)
+    this.keep(open, { slot, runs, end: endOf(runs), value })
+    return [Codec.encodeRecordKey(open.id, slot), value]
+  }
+
+  private keep(open: Open, stored: Stored): void {
+    open.stored.push(stored)
+    open.next = Math.max(open.next, stored.end)
+    this.keptBytes += stored.value.length
+  }
+
+  /** Forgets the records whose answers the client has. They stay in the state until something takes their slot: they say nothing that is wrong. */
+  private prune(open: Open): void {
+    if (open.stored.every(({ end }) => end > open.lowestUnanswered)) return
+    const needed: Array<Stored> = []
+    for (const stored of open.stored) {
+      if (stored.end > open.lowestUnanswered) needed.push(stored)
+      else this.keptBytes -= stored.value.length
+    }
+    open.stored = needed
+  }
+}
+
+const plain = (entries: ReadonlyArray<Entry>): Plan => {
+  const commands = entries.every(isCommand) ? entries : entries.filter(isCommand)
+  return {
+    commands,
+    answered: commands,
+    refusals: noRefusals,
+    changes: () => none,
+    answers: (results) => results
+  }
+}
+
+const isPlain = ({ kind }: Entry): boolean => kind <= EntryKind.Configuration
+
+const isCommand = ({ kind }: Entry): boolean => kind === EntryKind.Command
+
+const opened = (id: Session.SessionId): Open => ({
+  id,
+  usedIndex: id.index,
+  lowestUnanswered: 0,
+  next: 0,
+  stored: [],
+  slots: 0
+})
+
+const nameOf = ({ index, term }: Session.SessionId): string => `${index} ${term}`
+
+const endOf = (runs: ReadonlyArray<Session.Run>): number => {
+  let end = 0
+  for (const { count, sequence } of runs) end = Math.max(end, sequence + count)
+  return end
+}
+
+const freeSlot = ({ stored }: Open): number => {
+  const taken = new Set(stored.map((each) => each.slot))
+  let slot = 0
+  while (taken.has(slot)) slot++
+  return slot
+}
+
+const deletions = ({ id, slots }: Open): ReadonlyArray<RecordChange> =>
+  Array.from({ length: slots }, (_, slot) => [Codec.encodeRecordKey(id, slot), undefined])
