@@ -145,6 +145,8 @@ export class FakeCluster {
       transferLeadership: () => unused,
       status: Effect.sync(() => this.status(id)),
       leader: Stream.empty,
+      events: Stream.empty,
+      latency: Effect.never,
       stopped: Effect.never
     }
   }

@@ -35,6 +35,9 @@ export const changesMax = 64
 /** Forwarded groups per member that are told from repetitions; a frame that comes again after more than so many others is taken for a new one. */
 export const forwardsRememberedMax = 4096
 
+/** Events that are kept for an observer that is slow; beyond them it loses the oldest. */
+export const eventsMax = 256
+
 /** Unprocessed frames from one peer, in count and bytes; more are dropped, and Raft sends them again. */
 export const peerFramesMax = 4096
 export const peerFrameBytesMax = 64 * 1024 * 1024

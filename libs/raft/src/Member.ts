@@ -7,9 +7,10 @@ import type { Clock, Random } from "effect"
 import type { Applier } from "./Applier.ts"
 import type { Changes } from "./Changes.ts"
 import type { Core } from "./core/Core.ts"
-import type { MemberId } from "./core/Entry.ts"
+import type { MemberId, Term } from "./core/Entry.ts"
 import type { Outgoing } from "./core/Output.ts"
 import type { EntryCache } from "./EntryCache.ts"
+import type { Events } from "./Events.ts"
 import type { Forwards } from "./Forwards.ts"
 import type { LogStore } from "./LogStore.ts"
 import type { LogWriter } from "./LogWriter.ts"
@@ -20,6 +21,7 @@ import type { Readers } from "./Readers.ts"
 import type { Encoded, Slot } from "./Replicator.ts"
 import type { SnapshotReceiver } from "./SnapshotReceiver.ts"
 import type { Transfer } from "./SnapshotSender.ts"
+import type { Stages } from "./Stages.ts"
 import type { StateMachine } from "./StateMachine.ts"
 import type { Transport } from "./Transport.ts"
 import type { Wakeup } from "./Wakeup.ts"
@@ -43,6 +45,8 @@ export interface Member {
   readonly readers: Readers
   readonly changes: Changes
   readonly completer: Completer
+  readonly events: Events
+  readonly stages: Stages
   readonly transport: Transport["Service"]
   readonly stateMachine: StateMachine["Service"]
   readonly receiver: SnapshotReceiver
@@ -69,8 +73,8 @@ export interface Member {
   readonly deadlinesWakeup: Wakeup
   /** Payload bytes appended since the start. */
   appendedBytes: number
-  /** The leader and the term as of the last batch, to notice a change. */
-  knownLeader: MemberId
+  /** As of the last batch, to notice a change. */
+  known: { readonly leader: MemberId; readonly term: Term; readonly epoch: number }
   removed: boolean
   /** A peer's messages that made no sense since the last log line. */
   malformed: number

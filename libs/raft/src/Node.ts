@@ -10,6 +10,7 @@ import { Core } from "./core/Core.ts"
 import type { MemberId } from "./core/Entry.ts"
 import { LogShape } from "./core/LogShape.ts"
 import { EntryCache } from "./EntryCache.ts"
+import * as Events from "./Events.ts"
 import { Forwards } from "./Forwards.ts"
 import * as Limits from "./Limits.ts"
 import { LogStore } from "./LogStore.ts"
@@ -33,6 +34,7 @@ import * as PreCandidate from "./roles/PreCandidate.ts"
 import * as Session from "./Session.ts"
 import * as SnapshotReceiver from "./SnapshotReceiver.ts"
 import * as SnapshotTransfers from "./SnapshotTransfers.ts"
+import { Stages } from "./Stages.ts"
 import { StateMachine } from "./StateMachine.ts"
 import { Transport } from "./Transport.ts"
 import * as Wakeup from "./Wakeup.ts"
@@ -81,6 +83,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
   yield* spawn(member.applier.run)
   yield* spawn(member.receiver.run)
   yield* spawn(member.completer.run)
+  yield* spawn(member.events.run)
   yield* spawn(watchDeadlines(member))
   yield* spawn(Effect.suspend(() => {
     let known: ReadonlyMap<MemberId, string> = new Map()
@@ -116,7 +119,8 @@ export const make = Effect.fnUntraced(function*(options: Options) {
   const add = (commands: ReadonlyArray<Uint8Array>, purpose: Purpose, timeoutMillis = Limits.callTimeoutMillis) =>
     Effect.callback<ReadonlyArray<Uint8Array>, RaftError>((resume) => {
       const answer: Group["answer"] = (exit) => member.completer.add(() => resume(exit))
-      const refused = member.proposals.add(commands, purpose, now(member) + timeoutMillis, answer)
+      const time = now(member)
+      const refused = member.proposals.add(commands, purpose, time, time + timeoutMillis, answer)
       if (refused !== undefined) resume(Effect.fail(refused))
       else member.deadlinesWakeup.ringUnsafe()
     })
@@ -176,6 +180,8 @@ export const make = Effect.fnUntraced(function*(options: Options) {
       change({ _tag: "Transfer", to: Option.getOrElse(to, () => "") }, callOptions?.timeoutMillis),
     status: Effect.sync(() => statusOf(member, Number(clock.monotonicTimeNanosUnsafe()) / 1e6)),
     leader: Stream.fromPubSub(leader),
+    events: member.events.stream,
+    latency: Effect.sync(() => member.stages.latency),
     stopped: Deferred.await(member.stopped)
   } satisfies RaftNode["Service"]
 })
@@ -232,6 +238,8 @@ const assemble = Effect.fnUntraced(function*(options: Options) {
     readers: new Readers(mailbox.wakeup, firstId()),
     changes: new Changes(mailbox.wakeup, firstId()),
     completer: new Completer(yield* Wakeup.make),
+    events: yield* Events.make,
+    stages: new Stages(),
     transport,
     stateMachine,
     receiver: yield* SnapshotReceiver.make({ applier, mailbox }),
@@ -249,7 +257,7 @@ const assemble = Effect.fnUntraced(function*(options: Options) {
     commitWakeup: yield* Wakeup.make,
     deadlinesWakeup: yield* Wakeup.make,
     appendedBytes: 0,
-    knownLeader: "",
+    known: { leader: "", term: core.term, epoch: core.epoch },
     removed: false,
     malformed: 0
   }

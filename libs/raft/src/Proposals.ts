@@ -26,6 +26,7 @@ export interface Group {
   readonly commands: ReadonlyArray<Uint8Array>
   readonly purpose: Purpose
   readonly bytes: number
+  readonly arrivedAt: number
   readonly deadline: number
   readonly answer: (exit: Exit.Exit<ReadonlyArray<Uint8Array>, RaftError>) => void
   /** Position in the log, once appended here. */
@@ -65,6 +66,7 @@ export class Proposals {
   add(
     commands: ReadonlyArray<Uint8Array>,
     purpose: Purpose,
+    now: number,
     deadline: number,
     answer: Group["answer"]
   ): RaftError | undefined {
@@ -93,6 +95,7 @@ export class Proposals {
       commands,
       purpose,
       bytes,
+      arrivedAt: now,
       deadline,
       answer,
       firstIndex: 0,

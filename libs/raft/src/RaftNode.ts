@@ -4,14 +4,16 @@ import type { Effect, Option, Stream } from "effect"
 import type { Configuration, Member } from "./core/Configuration.ts"
 import type { RoleName } from "./core/Core.ts"
 import type { LogIndex, MemberId, Term } from "./core/Entry.ts"
+import type { Event } from "./Events.ts"
 import type { LogStore, LogStoreError } from "./LogStore.ts"
 import * as Node from "./Node.ts"
 import type { MembershipError, MemberStopped, RaftError } from "./RaftError.ts"
 import type { SessionId, Stamp } from "./Session.ts"
+import type { Latency } from "./Stages.ts"
 import type { StateMachine, StateMachineError } from "./StateMachine.ts"
 import type { Transport, TransportError } from "./Transport.ts"
 
-export type { RoleName, SessionId, Stamp }
+export type { Event, Latency, RoleName, SessionId, Stamp }
 
 export interface Status {
   readonly id: MemberId
@@ -105,6 +107,12 @@ export class RaftNode extends Context.Service<RaftNode, {
 
   /** The leader as far as this member knows: at once, and again with each change. Who reads slowly gets the last change only. */
   readonly leader: Stream.Stream<Option.Option<MemberId>>
+
+  /** What happens to this member from now on. Who reads slowly loses the oldest events. */
+  readonly events: Stream.Stream<Event>
+
+  /** How long the proposals that this member led took since it started, stage by stage. */
+  readonly latency: Effect.Effect<Latency>
 
   /** Never succeeds; fails when the member has to stop (its disk failed, an invariant broke). */
   readonly stopped: Effect.Effect<never, MemberStopped>

@@ -16,6 +16,7 @@ import type { LogWrite } from "./LogStore.ts"
 import type { Member } from "./Member.ts"
 import { now } from "./Member.ts"
 import type { ChangeWish, PeerMessage } from "./PeerMessage.ts"
+import * as Observing from "./Observing.ts"
 import type { Group, Purpose } from "./Proposals.ts"
 import type { Reason } from "./RaftError.ts"
 import * as Replicator from "./Replicator.ts"
@@ -42,6 +43,7 @@ const turn = (member: Member): void => {
   for (const input of mailbox.takeCompletions()) {
     if (input._tag === "Unreachable") linkLost(member, input.peer)
     else if (input._tag === "Applied" || input._tag === "SnapshotInstalled") readers.applied(input.index)
+    Observing.completed(member, input, time)
     core.step(input)
   }
   for (const { bytes, from } of mailbox.takeFrames()) receive(member, from, bytes, time)
@@ -81,7 +83,13 @@ const receive = (member: Member, from: MemberId, bytes: Uint8Array, time: number
         if (exit._tag === "Failure") return void send(failureOf(id, exit.cause.reasons[0]))
         if (!send({ _tag: "ForwardDone", id, results: exit.value })) send(failureOf(id, undefined))
       }
-      const refused = member.proposals.add(message.commands, message.purpose, time + message.timeoutMillis, answer)
+      const refused = member.proposals.add(
+        message.commands,
+        message.purpose,
+        time,
+        time + message.timeoutMillis,
+        answer
+      )
       if (refused !== undefined) send({ _tag: "ForwardFailed", id, reason: refused.reason, message: refused.message })
       member.deadlinesWakeup.ringUnsafe()
       return
@@ -155,9 +163,10 @@ const carryOut = (member: Member, out: Outputs, time: number): void => {
   if (out.truncatedFrom > 0) {
     member.cache.truncate(out.truncatedFrom)
     member.proposals.truncated(out.truncatedFrom)
+    member.stages.truncated(out.truncatedFrom)
   }
   if (out.writes.length > 0) {
-    orderWrites(member, out)
+    orderWrites(member, out, time)
     member.cache.evict(core.durableIndex, Limits.cacheBacklogBytesMax, Limits.cacheBacklogEntriesMax)
   }
   member.cache.evict(core.releasableIndex, 0, 0)
@@ -181,14 +190,17 @@ const carryOut = (member: Member, out: Outputs, time: number): void => {
     member.peersWakeup.ringUnsafe()
     member.replicatorsWakeup.ringUnsafe()
   }
+  Observing.settled(member, out, time)
   if (out.removed) member.removed = true
-  if (core.leader !== member.knownLeader) {
-    member.knownLeader = core.leader
+  const { epoch, leader, term } = core
+  const { known } = member
+  if (leader !== known.leader || term !== known.term || epoch !== known.epoch) member.known = { leader, term, epoch }
+  if (leader !== known.leader) {
     member.leaderWakeup.ringUnsafe()
-    const known = core.leader !== ""
-    member.proposals.unpark(time, known)
-    readers.unpark(time, known)
-    member.changes.unpark(time, known)
+    const hasLeader = leader !== ""
+    member.proposals.unpark(time, hasLeader)
+    readers.unpark(time, hasLeader)
+    member.changes.unpark(time, hasLeader)
   }
 }
 
@@ -199,7 +211,7 @@ export const slotOf = (member: Member, peer: MemberId): Replicator.Slot => {
   return slot
 }
 
-const orderWrites = (member: Member, out: Outputs): void => {
+const orderWrites = (member: Member, out: Outputs, time: number): void => {
   const { cache, core, logWriter, proposals } = member
   const writes: Array<LogWrite> = []
   let fresh: Array<Entry.Entry> = []
@@ -214,7 +226,8 @@ const orderWrites = (member: Member, out: Outputs): void => {
     switch (write._tag) {
       case "Proposed": {
         const { firstIndex, term } = write
-        const { commands, purpose } = proposals.appendedAt(write.group, firstIndex, term)
+        const { arrivedAt, commands, purpose } = proposals.appendedAt(write.group, firstIndex, term)
+        member.stages.appended(firstIndex + commands.length - 1, arrivedAt, time)
         fresh.push(firstOf(firstIndex, term, commands[0]!, purpose))
         for (let i = 1; i < commands.length; i++) {
           fresh.push(Entry.make(firstIndex + i, term, EntryKind.Command, commands[i]!))
@@ -250,6 +263,7 @@ const orderWrites = (member: Member, out: Outputs): void => {
         close()
         cache.clear()
         proposals.skipped(write.index)
+        member.stages.skipped(write.index)
         writes.push(write)
     }
   }

@@ -24,8 +24,8 @@ describe("callers", () => {
     Effect.gen(function*() {
       const proposals = new Proposals(yield* Wakeup.make, 1)
       const answers: Array<unknown> = []
-      assert.isUndefined(proposals.add([bytes("a")], "Commands", 10, (exit) => answers.push(exit._tag)))
-      proposals.add([bytes("b")], "Commands", 1000, (exit) => answers.push(exit._tag))
+      assert.isUndefined(proposals.add([bytes("a")], "Commands", 0, 10, (exit) => answers.push(exit._tag)))
+      proposals.add([bytes("b")], "Commands", 0, 1000, (exit) => answers.push(exit._tag))
       proposals.expire(20)
       assert.deepStrictEqual(answers, ["Failure"])
       assert.deepStrictEqual(proposals.take().map(({ deadline }) => deadline), [1000])

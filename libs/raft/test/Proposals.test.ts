@@ -22,7 +22,7 @@ const make = Effect.map(Wakeup.make, (bell) => {
   /** A group of as many commands as there are labels, due at 1000. */
   const add = (labels: string, deadline = 1000): number => {
     const position = outcomes.push(undefined) - 1
-    const refused = proposals.add(labels.split(" ").map(bytes), "Commands", deadline, (exit) => {
+    const refused = proposals.add(labels.split(" ").map(bytes), "Commands", 0, deadline, (exit) => {
       assert.isUndefined(outcomes[position], "answered twice")
       outcomes[position] = outcomeOf(exit)
     })
@@ -202,7 +202,8 @@ describe("proposals", () => {
   it.effect("too large a command, or a group, or too many commands are refused for good", () =>
     Effect.gen(function*() {
       const { proposals } = yield* make
-      const refusal = (commands: ReadonlyArray<Uint8Array>) => proposals.add(commands, "Commands", 1, () => {})?.reason
+      const refusal = (commands: ReadonlyArray<Uint8Array>) =>
+        proposals.add(commands, "Commands", 0, 1, () => {})?.reason
       assert.strictEqual(refusal([new Uint8Array(Limits.commandBytesMax + 1)]), "TooLarge")
       assert.strictEqual(refusal(new Array(Limits.groupCommandsMax + 1).fill(new Uint8Array(0))), "TooLarge")
       const command = new Uint8Array(Limits.commandBytesMax)
@@ -216,7 +217,8 @@ describe("proposals", () => {
     Effect.gen(function*() {
       const { proposals } = yield* make
       const command = new Uint8Array(Limits.commandBytesMax)
-      const refusal = (commands: ReadonlyArray<Uint8Array>) => proposals.add(commands, "Commands", 10, () => {})?.reason
+      const refusal = (commands: ReadonlyArray<Uint8Array>) =>
+        proposals.add(commands, "Commands", 0, 10, () => {})?.reason
       for (let count = Limits.proposalBytesMax / Limits.commandBytesMax; count > 0; count--) {
         assert.isUndefined(refusal([command]))
       }

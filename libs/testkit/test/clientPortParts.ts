@@ -45,7 +45,9 @@ export const node: RaftNode.RaftNode["Service"] = {
   transferLeadership: () => Effect.never,
   stopped: Effect.never,
   status: Effect.succeed(status),
-  leader: Stream.make(Option.some(me))
+  leader: Stream.make(Option.some(me)),
+  events: Stream.empty,
+  latency: Effect.never
 }
 
 export const info: MemberInfo.MemberInfo["Service"] = {
