@@ -49,6 +49,14 @@ export interface Envelope {
   readonly state?: State
 }
 
+/** Looks on while a node works. */
+export interface Watcher {
+  /** `node` is about to take `inputs`. */
+  readonly takes: (node: Node, inputs: ReadonlyArray<Input>) => void
+  /** It has taken them, and is about to carry out `outputs`. */
+  readonly decides: (node: Node, outputs: Outputs) => void
+}
+
 export const settings: Settings = {
   electionTimeoutMillis: 1000,
   heartbeatMillis: 100,
@@ -98,6 +106,7 @@ export class Node {
   keepPermits = false
   /** Snapshots on their way to others. */
   transfers: Array<{ readonly peer: MemberId; readonly index: LogIndex; readonly term: Term }> = []
+  watcher: Watcher | undefined
   private readonly labels = new Map<number, ReadonlyArray<string>>()
   private readonly offered = new Map<number, State>()
   private nextGroup = 1
@@ -148,6 +157,7 @@ export class Node {
 
   /** Several inputs in one batch. */
   stepAll(inputs: ReadonlyArray<Input>, now: number, jitter = 0.5): void {
+    this.watcher?.takes(this, inputs)
     this.core.begin(now, jitter)
     for (const input of inputs) this.core.step(input)
     this.settle()
@@ -205,6 +215,11 @@ export class Node {
   /** The entry at `index`, from the log or from the state. */
   entryAt(index: LogIndex): LogEntry | undefined {
     return index <= this.previousIndex ? this.applied[index - 1] : this.entries[index - this.previousIndex - 1]
+  }
+
+  /** The commands of a proposal group of this member. */
+  labelsOf(group: number): ReadonlyArray<string> {
+    return this.labels.get(group)!
   }
 
   /** The log's labels with terms, such as `C@1 N@2 a@2`. */
@@ -272,6 +287,7 @@ export class Node {
   private settle(): void {
     const { core } = this
     const out = core.settle()
+    this.watcher?.decides(this, out)
     const first = core.writeNumber - out.writes.length + 1
     out.writes.forEach((write, position) => {
       const number = first + position

@@ -10,7 +10,7 @@ import { EntryKind } from "../../src/core/Entry.ts"
 import type { Change, Input } from "../../src/core/Input.ts"
 import type { Message } from "../../src/core/Message.ts"
 import { idOf, memberOf } from "./Cluster.ts"
-import type { Envelope, LogEntry } from "./Cores.ts"
+import type { Envelope, LogEntry, Watcher } from "./Cores.ts"
 import { Node } from "./Cores.ts"
 
 type MessageOf<Tag extends Message["_tag"]> = Extract<Message, { readonly _tag: Tag }>
@@ -27,6 +27,14 @@ export interface Options {
   readonly settings?: Partial<Settings>
 }
 
+/** Looks on while a scenario runs. */
+export interface Onlooker extends Watcher {
+  /** `envelope` is on the wire. */
+  readonly sends: (envelope: Envelope) => void
+  /** It never arrives. */
+  readonly loses: (envelope: Envelope) => void
+}
+
 export class Script {
   now = 0
   wire: Array<Envelope> = []
@@ -36,10 +44,13 @@ export class Script {
   readonly isolated = new Set<number>()
   /** Links that carry nothing in one direction, such as `1>2`. */
   readonly cuts = new Set<string>()
+  /** Members that crashed and have not started again. */
+  readonly down = new Set<number>()
   readonly nodes = new Map<number, Node>()
   private changes = 0
   private drawn = 1
   private passing = false
+  private onlooker: Onlooker | undefined
 
   constructor({ learners = [], outgoing = [], settings, spares = [], voters }: Options) {
     const members = [...new Set([...voters, ...outgoing])].map((number) => memberOf(number)).concat(learners)
@@ -47,10 +58,20 @@ export class Script {
     const add = (number: number, configuration: Configuration) =>
       this.nodes.set(
         number,
-        new Node(idOf(number), configuration, (envelope) => this.wire.push(envelope), this.now, 0.5, settings)
+        new Node(idOf(number), configuration, (envelope) => this.post(envelope), this.now, 0.5, settings)
       )
     for (const { id } of members) add(numberOf(id), founding)
     for (const number of spares) add(number, Configurations.empty)
+  }
+
+  watch(onlooker: Onlooker): void {
+    this.onlooker = onlooker
+    for (const node of this.nodes.values()) node.watcher = onlooker
+  }
+
+  private post(envelope: Envelope): void {
+    this.wire.push(envelope)
+    this.onlooker?.sends(envelope)
   }
 
   node(number: number): Node {
@@ -94,14 +115,17 @@ export class Script {
     }
   }
 
-  private deliver(envelope: Envelope): void {
+  deliver(envelope: Envelope): void {
     const { from, message, to } = envelope
-    if (this.isolated.has(numberOf(from)) || this.isolated.has(numberOf(to))) return
-    if (this.cuts.has(`${numberOf(from)}>${numberOf(to)}`)) return
+    if (!this.reaches(numberOf(from), numberOf(to))) return this.onlooker?.loses(envelope)
     this.nodes.get(numberOf(to))?.receive(envelope, this.now, this.jitter())
     if (message._tag !== "SnapshotOffer") return
     const sender = this.node(numberOf(from))
     if (sender.transfers.some(({ peer }) => peer === to)) sender.snapshotSent(to, true, this.now)
+  }
+
+  private reaches(from: number, to: number): boolean {
+    return !this.isolated.has(from) && !this.isolated.has(to) && !this.down.has(to) && !this.cuts.has(`${from}>${to}`)
   }
 
   /** Takes messages off the wire: those of a kind, from and to whom given. */
@@ -145,9 +169,13 @@ export class Script {
     return this.drawn / 0x1_0000_0000
   }
 
+  private running(): ReadonlyArray<Node> {
+    return [...this.nodes].filter(([number]) => !this.down.has(number)).map(([, node]) => node)
+  }
+
   private nextDeadline(): number {
     let next = Infinity
-    for (const { core } of this.nodes.values()) {
+    for (const { core } of this.running()) {
       const election = core.role === "Leader" ? Infinity : core.electionDeadline
       next = Math.min(next, election, core.heartbeatDeadline, core.quorumDeadline)
     }
@@ -155,7 +183,7 @@ export class Script {
   }
 
   private fire(): void {
-    for (const node of this.nodes.values()) {
+    for (const node of this.running()) {
       const { core } = node
       if (core.role !== "Leader" && this.now >= core.electionDeadline) {
         node.step({ _tag: "ElectionTimer" }, this.now, this.jitter())
