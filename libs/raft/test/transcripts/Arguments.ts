@@ -34,6 +34,13 @@ export class Arguments {
     return this.known(this.number("a member"))
   }
 
+  /** A member that is not down. */
+  running(): number {
+    const member = this.member()
+    if (this.script!.down.has(member)) throw new Error(`member ${member} is down`)
+    return member
+  }
+
   /** Every member if none is named. */
   members(): ReadonlyArray<number> {
     return this.words.length === 0 ?

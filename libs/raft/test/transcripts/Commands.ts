@@ -46,7 +46,7 @@ export const commands: { readonly [name: string]: Command } = {
   given: {
     usage: "given 2 a@2 b@3 [term=4]: behind the founding configuration the member's log has these entries, durably",
     run: ({ script, trace }, args) => {
-      const number = args.member()
+      const number = args.running()
       const term = args.numberOption("term")
       const node = script.node(number)
       for (const word of args.rest("an entry")) {
@@ -72,7 +72,7 @@ export const commands: { readonly [name: string]: Command } = {
   timeout: {
     usage: "timeout 1: its election timer fires, now or when it is due",
     run: ({ script }, args) => {
-      const number = args.member()
+      const number = args.running()
       if (script.core(number).role === "Leader") throw new Error("a leader has no election timer")
       script.timeout(number)
     }
@@ -81,7 +81,7 @@ export const commands: { readonly [name: string]: Command } = {
     usage:
       "elect 1: its election timer fires, and all is delivered and synced until it leads; what it says as a leader is on the wire",
     run: ({ script }, args) => {
-      const number = args.member()
+      const number = args.running()
       const leads = () => script.core(number).role === "Leader"
       if (leads()) throw new Error("that member leads already")
       script.timeout(number)
@@ -92,7 +92,7 @@ export const commands: { readonly [name: string]: Command } = {
   beat: {
     usage: "beat 1: its heartbeat timer fires, now or when it is due",
     run: ({ script }, args) => {
-      const number = args.member()
+      const number = args.running()
       if (script.core(number).role !== "Leader") throw new Error("only a leader has a heartbeat timer")
       script.beat(number)
     }
@@ -161,11 +161,11 @@ export const commands: { readonly [name: string]: Command } = {
   },
   unreachable: {
     usage: "unreachable 1 2: member 1 notices that its link to 2 broke",
-    run: ({ script }, args) => script.step(args.member(), { _tag: "Unreachable", peer: idOf(args.member()) })
+    run: ({ script }, args) => script.step(args.running(), { _tag: "Unreachable", peer: idOf(args.member()) })
   },
   connected: {
     usage: "connected 1 2: member 1 notices that its link to 2 is up",
-    run: ({ script }, args) => script.step(args.member(), { _tag: "Connected", peer: idOf(args.member()) })
+    run: ({ script }, args) => script.step(args.running(), { _tag: "Connected", peer: idOf(args.member()) })
   },
 
   // Disks and processes.
@@ -183,7 +183,7 @@ export const commands: { readonly [name: string]: Command } = {
   sync: {
     usage: "sync 1 [2]: its oldest writes, all or so many, become durable",
     run: ({ script }, args) => {
-      const node = script.node(args.member())
+      const node = script.node(args.running())
       if (node.pending.length === 0) throw new Error("there is nothing to sync")
       node.sync(script.now, args.numberOr("a count", Infinity))
     }
@@ -191,7 +191,7 @@ export const commands: { readonly [name: string]: Command } = {
   crash: {
     usage: "crash 1: it loses what is not durable, and is down",
     run: ({ script, trace }, args) => {
-      const number = args.member()
+      const number = args.running()
       trace.cause(`${number} crashes`)
       script.crash(number)
       script.down.add(number)
@@ -227,12 +227,12 @@ export const commands: { readonly [name: string]: Command } = {
 
   propose: {
     usage: "propose 1 x y: one group of commands",
-    run: ({ script }, args) => void script.propose(args.member(), ...args.rest("a command"))
+    run: ({ script }, args) => void script.propose(args.running(), ...args.rest("a command"))
   },
   read: {
     usage: "read 1 7 8: reads that arrive together, by number",
     run: ({ script }, args) => {
-      const member = args.member()
+      const member = args.running()
       const ids = args.rest("a read").map((word) => {
         if (!/^\d+$/.test(word)) throw new Error(`a read is a number, not "${word}"`)
         return Number(word)
@@ -243,14 +243,14 @@ export const commands: { readonly [name: string]: Command } = {
   transfer: {
     usage: "transfer 1 2, or transfer 1 best: leader 1 is asked to hand over",
     run: ({ script }, args) => {
-      const member = args.member()
+      const member = args.running()
       script.transfer(member, args.flag("best") ? 0 : args.number("a member"))
     }
   },
   join: {
     usage: "join 1 4 [auto] [replaces=3]: leader 1 is asked to take in 4 as a learner",
     run: ({ script }, args) => {
-      const leader = args.member()
+      const leader = args.running()
       const replaced = args.numberOption("replaces")
       const taken = replaced === undefined ? {} : {
         name: memberOf(replaced).name,
@@ -265,20 +265,20 @@ export const commands: { readonly [name: string]: Command } = {
     usage: "promote 1 4 [force]: leader 1 is asked to make learner 4 a voter",
     run: ({ script }, args) => {
       const force = args.flag("force")
-      script.change(args.member(), promote(args.number("a member"), force))
+      script.change(args.running(), promote(args.number("a member"), force))
     }
   },
   leave: {
     usage: "leave 1 4 [force]: leader 1 is asked to remove 4",
     run: ({ script }, args) => {
       const force = args.flag("force")
-      script.change(args.member(), leave(args.number("a member"), force))
+      script.change(args.running(), leave(args.number("a member"), force))
     }
   },
   compact: {
     usage: "compact 1 5: its log keeps nothing up to index 5",
     run: ({ script }, args) => {
-      const node = script.node(args.member())
+      const node = script.node(args.running())
       const before = node.previousIndex
       node.compact(args.number("an index"), script.now)
       if (node.previousIndex === before) throw new Error("nothing was compacted")
@@ -287,7 +287,7 @@ export const commands: { readonly [name: string]: Command } = {
   "give-up": {
     usage: "give-up 1 3: leader 1 could not deliver its snapshot to 3",
     run: ({ script }, args) => {
-      const node = script.node(args.member())
+      const node = script.node(args.running())
       const peer = idOf(args.member())
       if (!node.transfers.some((transfer) => transfer.peer === peer)) throw new Error("no snapshot is on its way there")
       node.snapshotSent(peer, false, script.now)
@@ -308,7 +308,7 @@ export const commands: { readonly [name: string]: Command } = {
   progress: {
     usage: "progress 1: what leader 1 knows of the others",
     run: ({ script, trace }, args) => {
-      const { core } = script.node(args.member())
+      const { core } = script.node(args.running())
       if (core.role !== "Leader") throw new Error("only a leader follows the others' progress")
       for (const progress of core.progress.values()) {
         trace.show(`${numberOf(progress.id)} ${Notation.progress(progress)}`)
@@ -318,7 +318,7 @@ export const commands: { readonly [name: string]: Command } = {
   config: {
     usage: "config 1: the configuration in force at 1",
     run: ({ script, trace }, args) => {
-      const number = args.member()
+      const number = args.running()
       const { configuration, configurationIndex } = script.core(number)
       trace.show(`${number} ${Notation.configuration(configuration)} at ${configurationIndex}`)
     }

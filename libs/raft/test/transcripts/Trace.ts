@@ -6,15 +6,16 @@
  *     1->2 Append term=2 2@2 [x@2] commit=2    the message arrives, and what follows happens at 2; `lost` if it does not arrive
  *     2 synced #3                              writes up to number 3 are durable
  *       is Follower term=2 vote=1 leader=1     role, term, vote or leader changed
- *       write #3 3 [x@2]                       ordered, not yet durable: entries from index 3 on, or term and vote
  *       truncate 3                             entries from 3 on are gone
+ *       write #3 3 [x@2]                       ordered, not yet durable: entries from index 3 on, or term and vote
  *       config voters=1,2,4 outgoing=1,2,3     in force from now on
- *       commit 3 / apply 3 [x@2]
- *       send 1 AppendReply term=2 match=3      on the wire; what must wait for a write is shown when it leaves
+ *       commit 3
  *       read 7 index=3                         may go ahead once 3 is applied; `ask again` if nobody confirmed it
  *       settled 1 done / settled 1 NoQuorum    how a change or transfer ended
  *       refuse 1 Busy / forward 1              a proposal group that was not appended here
  *       snapshot for 3 / take snapshot 1       the leader makes one / the follower takes what was offered
+ *       send 1 AppendReply term=2 match=3      on the wire; what must wait for a write is shown when it leaves
+ *       apply 3 [x@2]
  *       removed / stops: why                   no longer a member / an invariant is violated
  */
 import type { Configuration } from "../../src/core/Configuration.ts"

@@ -86,6 +86,7 @@ describe("a transcript", () => {
     assert.match(refused("timeout"), /^a.txt:10: a member is missing \(timeout 1: /)
     assert.match(refused("timeout one"), /^a.txt:10: a member is a number, not "one"/)
     assert.match(refused("timeout 3"), /^a.txt:10: there is no member 3/)
+    assert.match(refused("crash 2\npropose 2 x"), /^a.txt:11: member 2 is down \(propose 1 x y: /)
     assert.match(refused("timeout 2 1"), /^a.txt:10: "1" means nothing here/)
     assert.match(refused("timeout 1"), /^a.txt:10: a leader has no election timer/)
     assert.match(refused("beat 2"), /^a.txt:10: only a leader has a heartbeat timer/)
