@@ -13,6 +13,7 @@ import type { ChangeRefusal } from "./Output.ts"
 import type { Progress } from "./Progress.ts"
 import * as Quorum from "./Quorum.ts"
 import * as Replication from "./Replication.ts"
+import * as Transfer from "./Transfer.ts"
 
 export const onChange = (core: Core, { change, id }: ChangeMembership): void => {
   const refuse = (refusal: ChangeRefusal | undefined) => void core.out.settled.push({ id, refusal, leader: core.id })
@@ -38,7 +39,7 @@ export const adopt = (core: Core, index: LogIndex, configuration: Configuration.
   if (core.role === "Leader") Replication.followConfiguration(core)
 }
 
-/** The leader's commit index has moved: finish a joint change, answer who asked, and leave if it is no longer a member. */
+/** The leader's commit index has moved: finish a joint change, answer who asked, and leave, with a successor asked to stand, if it is no longer a member. */
 export const onCommitted = (core: Core): void => {
   if (core.commitIndex < core.leaderSince || isUncommitted(core)) return
   const configuration = core.configuration
@@ -54,6 +55,7 @@ export const onCommitted = (core: Core): void => {
   }
   if (!Configuration.isVoter(configuration, core.id)) {
     Replication.broadcastHeartbeat(core)
+    Transfer.giveWay(core)
     Election.becomeFollower(core, core.term, "")
   }
 }

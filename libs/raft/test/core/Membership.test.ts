@@ -304,7 +304,7 @@ describe("membership", () => {
     assert.strictEqual(script.outcome(2, script.change(2, join(4))), "NoLeader")
   })
 
-  it("a leader that removes itself goes on until the change is committed, and then steps down", () => {
+  it("a leader that removes itself goes on until the change is committed, and then steps down with a successor asked to stand", () => {
     const script = three()
     script.elect(1)
     const id = script.change(1, leave(1))
@@ -315,10 +315,10 @@ describe("membership", () => {
     assert.strictEqual(script.core(1).role, "Learner")
     assert.isTrue(script.node(1).removed)
     assert.deepStrictEqual(voters(script, 2), [2, 3])
-    assert.strictEqual(script.core(2).commitIndex, script.core(1).commitIndex, "the others were told")
-    script.isolated.add(1)
-    script.pass(5000)
-    assert.isTrue([2, 3].some((number) => script.core(number).role === "Leader"))
+    for (const number of [2, 3]) {
+      assert.isAtLeast(script.core(number).commitIndex, script.core(1).commitIndex, "the others were told")
+    }
+    assert.isTrue([2, 3].some((number) => script.core(number).role === "Leader"), "no time has passed")
   })
 
   it("a leader that is leaving does not count itself for the change's commit", () => {
