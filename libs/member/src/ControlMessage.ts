@@ -2,6 +2,7 @@
  * What members ask each other over `Control` before, or without, being in one cluster: who are you, here is the cluster that was founded, let me in.
  * JSON, because it is rare, small, and read by people when something is wrong.
  */
+import { ClusterSettings } from "@dkv/raft"
 import { Effect, Schema } from "effect"
 
 /** Changes when an older member could misread a message. Each side refuses a version that it does not know, in words. */
@@ -18,10 +19,18 @@ export const Member = Schema.Struct({
   replaces: Schema.optionalKey(Schema.String)
 })
 
+const Settings = Schema.Struct({
+  leaderLeases: Schema.Boolean,
+  deadMembers: Schema.Literals(["off", "warn", "replace"]),
+  deadMemberMillis: Schema.Number
+})
+
+/** Members and records from before there were settings go by the defaults. */
 export const Configuration = Schema.Struct({
   members: Schema.Array(Member),
   voters: Schema.Array(Schema.String),
-  outgoing: Schema.Array(Schema.String)
+  outgoing: Schema.Array(Schema.String),
+  settings: Settings.pipe(Schema.withDecodingDefaultKey(Effect.succeed(ClusterSettings.defaults)))
 })
 
 /** Who are you? */

@@ -122,7 +122,7 @@ const found = (memberId: string, options: Options, round: ReadonlyArray<Heard>):
   }
   return {
     _tag: "Found",
-    configuration: { members: own, voters: own.map((member) => member.id), outgoing: [] },
+    configuration: { ...Configuration.empty, members: own, voters: own.map((member) => member.id) },
     pending
   }
 }

@@ -118,3 +118,13 @@ describe("a request to join", () => {
       assert.strictEqual(cluster.sent.length, 1)
     }))
 })
+
+describe("a configuration from a member that knows no settings yet", () => {
+  it.effect("is read with the defaults", () =>
+    Effect.gen(function*() {
+      const { settings, ...older } = empty
+      const told = { _tag: "Adopt", version, memberId: "00000000000000aa", clusterId, configuration: older } as const
+      const read = yield* ControlMessage.decodeRequest(new TextEncoder().encode(JSON.stringify(told)))
+      assert.deepStrictEqual(read, { ...told, configuration: { ...older, settings } })
+    }))
+})

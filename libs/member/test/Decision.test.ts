@@ -34,6 +34,7 @@ const uninitialised = (name: string, change: Partial<Extract<Answer, { _tag: "Un
 })
 
 const configuration = (...ids: ReadonlyArray<string>): Configuration.Configuration => ({
+  ...Configuration.empty,
   members: ids.map((id) => ({
     id,
     name: id.replace(/^(id|old)-/, ""),
@@ -43,8 +44,7 @@ const configuration = (...ids: ReadonlyArray<string>): Configuration.Configurati
     witness: false,
     priority: 0
   })),
-  voters: ids,
-  outgoing: []
+  voters: ids
 })
 
 const initialised = (name: string, change: Partial<Initialised> = {}): Answer => ({

@@ -201,6 +201,9 @@ export class FakeCluster {
         break
       case "Promote":
         this.configuration = { ...configuration, voters: [...configuration.voters, change.id] }
+        break
+      case "Configure":
+        this.configuration = { ...configuration, settings: { ...configuration.settings, ...change.settings } }
     }
     return Effect.succeed(this.configuration)
   }

@@ -1,3 +1,4 @@
+import { Configuration } from "@dkv/raft"
 import { Disk, MemoryDisk } from "@dkv/storage"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option, Result } from "effect"
@@ -20,6 +21,7 @@ const founded: Record = {
   ...fresh,
   clusterId: Option.some("ffeeddccbbaa0011"),
   founding: Option.some({
+    ...Configuration.empty,
     members: [{
       id: fresh.memberId,
       name: "dkv-0",
@@ -29,8 +31,7 @@ const founded: Record = {
       witness: false,
       priority: 0
     }],
-    voters: [fresh.memberId],
-    outgoing: []
+    voters: [fresh.memberId]
   }),
   pending: ["dkv-1"],
   contacts: [{ id: "0123456789abcdef", peerAddress: "b:2380" }],

@@ -326,6 +326,8 @@ const explanations: { readonly [Reason in ChangeReason]: string } = {
   LastVoter: "The last voter cannot leave the cluster.",
   NotFound: "No such member.",
   Conflict: "The id, name or address belongs to another member.",
+  Invalid:
+    "A value is out of its bounds: a priority has 32 bits, and deadMemberMillis is at least 10 election timeouts.",
   NotVoter: "Leadership goes to voters only, and no other voter answers.",
   NoLeader: "No leader was known before the deadline; nothing changed, try again.",
   Unknown: "The outcome is not known: the leader changed or the deadline passed; look at the members before repeating.",

@@ -37,7 +37,7 @@ export class RaftError extends Schema.TaggedError<RaftError>()("RaftError", {
  * - `NotReady`: the leader has not committed an entry of its term yet, or the learner has not caught up; try again soon.
  * - `NoQuorum`: the members that would form the new quorum do not answer now; bring them up, or force.
  * - `LastVoter`: the last voter cannot leave.
- * - `NotFound`: no such member. `Conflict`: id, name or address is taken by another member.
+ * - `NotFound`: no such member. `Conflict`: id, name or address is taken by another member. `Invalid`: a value is out of its bounds; do not try again.
  * - `NotVoter`: leadership goes to voters only.
  * - `NoLeader`, `Busy`, `Stopped`, `Lost`, `Unknown`: as in `RaftError`. `Timeout`: leadership did not move in one election timeout, and stays.
  */
@@ -49,6 +49,7 @@ export class MembershipError extends Schema.TaggedError<MembershipError>()("Memb
     "LastVoter",
     "NotFound",
     "Conflict",
+    "Invalid",
     "NotVoter",
     "NoLeader",
     "Busy",

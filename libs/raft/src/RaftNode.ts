@@ -1,6 +1,7 @@
 /** One member of a Raft cluster, as the rest of a program uses it. */
 import { Context, Layer } from "effect"
 import type { Effect, Option, Stream } from "effect"
+import type * as ClusterSettings from "./core/ClusterSettings.ts"
 import type { Configuration, Member } from "./core/Configuration.ts"
 import type { RoleName } from "./core/Core.ts"
 import type { LogIndex, MemberId, Term } from "./core/Entry.ts"
@@ -34,17 +35,25 @@ export interface Status {
 }
 
 /**
- * A wish to change who takes part.
+ * A wish to change who takes part, and how.
  *
  * - `Join`: add as a learner. The same id and addresses again is no change; `replaces` names a member whose place it takes, in one joint change, once it has caught up.
- * - `Promote`: make a caught-up learner a voter. `Leave`: remove. `Update`: new addresses of a present member.
+ * - `Promote`: make a caught-up learner a voter. `Leave`: remove. `Update`: new addresses, or another priority, of a present member.
+ * - `Configure`: other settings of the cluster; what is left out stays. `Invalid` if `deadMemberMillis` is less than 10 election timeouts.
  * - `force` skips the check that the new quorum answers now.
  */
 export type MembershipChange =
   | { readonly _tag: "Join"; readonly member: Member; readonly replaces: Option.Option<MemberId> }
   | { readonly _tag: "Promote"; readonly id: MemberId; readonly force: boolean }
   | { readonly _tag: "Leave"; readonly id: MemberId; readonly force: boolean }
-  | { readonly _tag: "Update"; readonly id: MemberId; readonly peerAddress: string; readonly clientAddress: string }
+  | {
+    readonly _tag: "Update"
+    readonly id: MemberId
+    readonly peerAddress: string
+    readonly clientAddress: string
+    readonly priority?: number
+  }
+  | { readonly _tag: "Configure"; readonly settings: Partial<ClusterSettings.Settings> }
 
 export interface CallOptions {
   /** After this time the caller gets `Unknown` (or `NoLeader`, if the call never left this member). Default 5000. */

@@ -1,4 +1,5 @@
 /** Raft as Effect layers: a pure core, role actors around it, and the services it asks for. */
+export * as ClusterSettings from "./core/ClusterSettings.ts"
 export * as Configuration from "./core/Configuration.ts"
 export { type EntryHead, EntryKind, type LogIndex, type MemberId, type Term } from "./core/Entry.ts"
 export * as HardState from "./core/HardState.ts"

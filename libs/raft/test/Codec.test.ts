@@ -5,6 +5,8 @@ import * as ConfigurationCodec from "../src/codec/ConfigurationCodec.ts"
 import * as MetaCodec from "../src/codec/MetaCodec.ts"
 import * as Codec from "../src/codec/PeerMessageCodec.ts"
 import * as SessionCodec from "../src/codec/SessionCodec.ts"
+import * as ClusterSettings from "../src/core/ClusterSettings.ts"
+import { empty } from "../src/core/Configuration.ts"
 import type { Configuration } from "../src/core/Configuration.ts"
 import { EntryKind } from "../src/core/Entry.ts"
 import type { Append } from "../src/core/Message.ts"
@@ -41,7 +43,8 @@ const configuration: Configuration = {
     }
   ],
   voters: ["00000000000000a1"],
-  outgoing: ["ffffffffffffffff"]
+  outgoing: ["ffffffffffffffff"],
+  settings: { leaderLeases: true, deadMembers: "replace", deadMemberMillis: huge }
 }
 
 const entries = [
@@ -119,6 +122,14 @@ const messages: ReadonlyArray<PeerMessage> = [
     timeoutMillis: 5,
     wish: { _tag: "Update", id: "a", peerAddress: "b", clientAddress: "c" }
   },
+  {
+    _tag: "ChangeRequest",
+    id: 5,
+    timeoutMillis: 5,
+    wish: { _tag: "Update", id: "a", peerAddress: "b", clientAddress: "c", priority: -3 }
+  },
+  { _tag: "ChangeRequest", id: 5, timeoutMillis: 5, wish: { _tag: "Configure", settings: {} } },
+  { _tag: "ChangeRequest", id: 5, timeoutMillis: 5, wish: { _tag: "Configure", settings: configuration.settings } },
   { _tag: "ChangeRequest", id: 6, timeoutMillis: 5, wish: { _tag: "Transfer", to: "" } },
   { _tag: "ChangeAnswer", id: huge, refusal: undefined, leader: "" },
   ...([
@@ -128,6 +139,7 @@ const messages: ReadonlyArray<PeerMessage> = [
     "LastVoter",
     "NotFound",
     "Conflict",
+    "Invalid",
     "NotVoter",
     "NoLeader",
     "Unknown",
@@ -290,18 +302,43 @@ describe("layouts that others read: on disk, and on the wire to members of anoth
     assert.deepStrictEqual(EntryKind, { Noop: 0, Command: 1, Configuration: 2, SessionOpen: 3, SessionCommand: 4 })
   })
 
+  const members = "00000002" +
+    "00000000000000a1" + "00000005" + "646b762d30" + "00000003" + "683a31" + "00000000" + "00" + "00000000" +
+    "0000000000000000" +
+    "ffffffffffffffff" + "00000002" + "c3bc" + "00000003" + "693a32" + "00000003" + "693a33" + "03" + "fffffffe" +
+    "00000000000000a1" +
+    "00000001" + "00000000000000a1" + "00000001" + "ffffffffffffffff"
+
   it("configuration", () => {
     const encoded = ConfigurationCodec.encode(configuration)
-    assert.strictEqual(
-      hex(encoded),
-      "01" + "00000002" +
-        "00000000000000a1" + "00000005" + "646b762d30" + "00000003" + "683a31" + "00000000" + "00" + "00000000" +
-        "0000000000000000" +
-        "ffffffffffffffff" + "00000002" + "c3bc" + "00000003" + "693a32" + "00000003" + "693a33" + "03" + "fffffffe" +
-        "00000000000000a1" +
-        "00000001" + "00000000000000a1" + "00000001" + "ffffffffffffffff"
-    )
+    assert.strictEqual(hex(encoded), "02" + members + "01" + "02" + "001fffffffffffff")
     assert.deepStrictEqual(ConfigurationCodec.decode(encoded), configuration)
+  })
+
+  it("every setting comes back as it was", () => {
+    for (const leaderLeases of [true, false]) {
+      for (const deadMembers of ["off", "warn", "replace"] as const) {
+        const settings = { leaderLeases, deadMembers, deadMemberMillis: 5 }
+        const decoded = ConfigurationCodec.decode(ConfigurationCodec.encode({ ...configuration, settings }))
+        assert.deepStrictEqual(decoded.settings, settings)
+      }
+    }
+  })
+
+  it("a configuration of version 1, from before there were settings, is read with the defaults", () => {
+    const decoded = ConfigurationCodec.decode(Uint8Array.from(Buffer.from("01" + members, "hex")))
+    assert.deepStrictEqual(decoded, { ...configuration, settings: ClusterSettings.defaults })
+    assert.deepStrictEqual(decoded.settings, {
+      leaderLeases: false,
+      deadMembers: "warn",
+      deadMemberMillis: 600_000
+    })
+  })
+
+  it("a policy on dead members that nobody knows is malformed", () => {
+    const encoded = ConfigurationCodec.encode(configuration)
+    encoded[encoded.length - 9] = 3
+    assert.throws(() => ConfigurationCodec.decode(encoded), Malformed, /policy/)
   })
 
   it("head of the state", () => {
@@ -309,14 +346,14 @@ describe("layouts that others read: on disk, and on the wire to members of anoth
       index: 300,
       term: 5,
       configurationIndex: 2,
-      configuration: { members: [], voters: ["00000000000000a1"], outgoing: [] },
+      configuration: { ...empty, voters: ["00000000000000a1"] },
       group: { session: { index: 7, term: 2 }, firstIndex: 299, term: 5, runs: [{ sequence: 6, count: 3 }] }
     }
     const encoded = MetaCodec.encodeHead(head)
     assert.strictEqual(
       hex(encoded),
-      "01" + "000000000000012c" + "0000000000000005" + "0000000000000002" + "01" + "00000000" + "00000001" +
-        "00000000000000a1" + "00000000" +
+      "01" + "000000000000012c" + "0000000000000005" + "0000000000000002" + "02" + "00000000" + "00000001" +
+        "00000000000000a1" + "00000000" + "00" + "01" + "00000000000927c0" +
         "01" + "0000000000000007" + "0000000000000002" + "000000000000012b" + "0000000000000005" +
         "00000001" + "0000000000000006" + "00000003"
     )
@@ -381,8 +418,8 @@ describe("layouts that others read: on disk, and on the wire to members of anoth
 
   it("what was written by a newer version is refused by name", () => {
     const newer = ConfigurationCodec.encode(configuration)
-    newer[0] = 2
-    assert.throws(() => ConfigurationCodec.decode(newer), Malformed, /version 2; this program knows version 1/)
+    newer[0] = 3
+    assert.throws(() => ConfigurationCodec.decode(newer), Malformed, /version 3; this program knows version 2/)
     const head = new Writer().uint8(2).finish()
     assert.throws(() => MetaCodec.decodeHead(head), Malformed, /version 2; this program knows version 1/)
     assert.throws(() => SessionCodec.decodeRecord(head), Malformed, /version 2; this program knows version 1/)

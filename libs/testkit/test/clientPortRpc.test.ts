@@ -39,6 +39,7 @@ const changes = [
   "LastVoter",
   "NotFound",
   "Conflict",
+  "Invalid",
   "NotVoter",
   "NoLeader",
   "Busy",

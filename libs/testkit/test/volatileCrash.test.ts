@@ -1,5 +1,5 @@
 /** A member whose state is in memory only, with log and snapshot on one disk: the machine stops at any step, and the member comes back with everything. */
-import { RaftNode, VolatileStateMachine } from "@dkv/raft"
+import { Configuration, RaftNode, VolatileStateMachine } from "@dkv/raft"
 import { Disk, SegmentLog, SnapshotFile } from "@dkv/storage"
 import { MemoryNetwork, TransportMemory } from "@dkv/transport"
 import { assert, describe, it } from "@effect/vitest"
@@ -10,7 +10,7 @@ import { bytes, Journal } from "./volatileJournal.ts"
 
 const address = { peerAddress: "alone:2380", clientAddress: "" }
 const member = { id: "0000000000000001", name: "alone", ...address, autoPromote: true, witness: false, priority: 0 }
-const founding = { members: [member], voters: [member.id], outgoing: [] }
+const founding = { ...Configuration.empty, members: [member], voters: [member.id] }
 
 const layerOf = (disk: Disk.Disk["Service"], journal: Journal) =>
   RaftNode.layer({

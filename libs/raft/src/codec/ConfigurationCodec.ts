@@ -1,11 +1,18 @@
-/** Layout of a configuration: the payload of entries of that kind, and part of the bookkeeping kept with the state. */
+/**
+ * Layout of a configuration: the payload of entries of that kind, and part of the bookkeeping kept with the state. Version 1 ended before the settings, and
+ * is read with their defaults.
+ */
+import type { DeadMembers, Settings } from "../core/ClusterSettings.ts"
+import * as ClusterSettings from "../core/ClusterSettings.ts"
 import type { Configuration, Member } from "../core/Configuration.ts"
 import type { MemberId } from "../core/Entry.ts"
 import { Malformed, Reader, Writer } from "./Bytes.ts"
 
-const version = 1
+const version = 2
 const autoPromote = 1
 const witness = 2
+const leaderLeases = 1
+const deadMembers: ReadonlyArray<DeadMembers> = ["off", "warn", "replace"]
 
 export const write = (writer: Writer, configuration: Configuration): Writer => {
   writer.uint8(version).uint32(configuration.members.length)
@@ -16,12 +23,16 @@ export const write = (writer: Writer, configuration: Configuration): Writer => {
   }
   writeIds(writer, configuration.voters)
   writeIds(writer, configuration.outgoing)
-  return writer
+  const { settings } = configuration
+  writer.uint8(settings.leaderLeases ? leaderLeases : 0).uint8(deadMembers.indexOf(settings.deadMembers))
+  return writer.uint64(settings.deadMemberMillis)
 }
 
 export const read = (reader: Reader): Configuration => {
   const found = reader.uint8()
-  if (found !== version) throw new Malformed(`configuration of version ${found}; this program knows version ${version}`)
+  if (found === 0 || found > version) {
+    throw new Malformed(`configuration of version ${found}; this program knows version ${version}`)
+  }
   const members: Array<Member> = []
   for (let left = reader.count(33); left > 0; left--) {
     const id = reader.memberId()
@@ -42,7 +53,12 @@ export const read = (reader: Reader): Configuration => {
       ...(replaces === "" ? {} : { replaces })
     })
   }
-  return { members, voters: readIds(reader), outgoing: readIds(reader) }
+  return {
+    members,
+    voters: readIds(reader),
+    outgoing: readIds(reader),
+    settings: found === 1 ? ClusterSettings.defaults : readSettings(reader)
+  }
 }
 
 export const encode = (configuration: Configuration): Uint8Array => write(new Writer(), configuration).finish()
@@ -53,6 +69,13 @@ export const decode = (bytes: Uint8Array): Configuration => {
   const configuration = read(reader)
   reader.end()
   return configuration
+}
+
+const readSettings = (reader: Reader): Settings => {
+  const flags = reader.uint8()
+  const policy = deadMembers[reader.uint8()]
+  if (policy === undefined) throw new Malformed("an unknown policy on dead members")
+  return { leaderLeases: (flags & leaderLeases) !== 0, deadMembers: policy, deadMemberMillis: reader.uint64() }
 }
 
 const writeIds = (writer: Writer, ids: ReadonlyArray<MemberId>): void => {

@@ -284,6 +284,7 @@ const Refusal = Schema.Literals([
   "LastVoter",
   "NotFound",
   "Conflict",
+  "Invalid",
   "NotVoter",
   "NoLeader",
   "Unknown",
@@ -303,7 +304,19 @@ const Wish = Schema.Union([
   Schema.TaggedStruct("Join", { member: MemberSchema }),
   Schema.TaggedStruct("Promote", { id: Schema.String, force: Schema.Boolean }),
   Schema.TaggedStruct("Leave", { id: Schema.String, force: Schema.Boolean }),
-  Schema.TaggedStruct("Update", { id: Schema.String, peerAddress: Schema.String, clientAddress: Schema.String }),
+  Schema.TaggedStruct("Update", {
+    id: Schema.String,
+    peerAddress: Schema.String,
+    clientAddress: Schema.String,
+    priority: Schema.optionalKey(Schema.Number)
+  }),
+  Schema.TaggedStruct("Configure", {
+    settings: Schema.Struct({
+      leaderLeases: Schema.optionalKey(Schema.Boolean),
+      deadMembers: Schema.optionalKey(Schema.Literals(["off", "warn", "replace"])),
+      deadMemberMillis: Schema.optionalKey(Schema.Number)
+    })
+  }),
   Schema.TaggedStruct("Transfer", { to: Schema.String })
 ])
 const isReason = Schema.is(Reason)

@@ -2,6 +2,7 @@
  * Who takes part, and in which way. A configuration is a value in the log: it takes effect when it is appended and is undone when
  * it is truncated (Raft paper §6; dissertation §4.3).
  */
+import * as ClusterSettings from "./ClusterSettings.ts"
 import type { MemberId } from "./Entry.ts"
 
 /** Where and how a member is reached. Addresses are names, resolved at each dial. */
@@ -30,9 +31,10 @@ export interface Configuration {
   readonly members: ReadonlyArray<Member>
   readonly voters: ReadonlyArray<MemberId>
   readonly outgoing: ReadonlyArray<MemberId>
+  readonly settings: ClusterSettings.Settings
 }
 
-export const empty: Configuration = { members: [], voters: [], outgoing: [] }
+export const empty: Configuration = { members: [], voters: [], outgoing: [], settings: ClusterSettings.defaults }
 
 export const isJoint = (configuration: Configuration): boolean => configuration.outgoing.length > 0
 

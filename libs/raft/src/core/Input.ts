@@ -1,4 +1,5 @@
 /** What can happen to a member, as far as the protocol is concerned. */
+import type * as ClusterSettings from "./ClusterSettings.ts"
 import type { Configuration, Member } from "./Configuration.ts"
 import type { LogIndex, MemberId, Term } from "./Entry.ts"
 import type { Message } from "./Message.ts"
@@ -78,7 +79,14 @@ export type Change =
   | { readonly _tag: "Join"; readonly member: Member }
   | { readonly _tag: "Promote"; readonly id: MemberId; readonly force: boolean }
   | { readonly _tag: "Leave"; readonly id: MemberId; readonly force: boolean }
-  | { readonly _tag: "Update"; readonly id: MemberId; readonly peerAddress: string; readonly clientAddress: string }
+  | {
+    readonly _tag: "Update"
+    readonly id: MemberId
+    readonly peerAddress: string
+    readonly clientAddress: string
+    readonly priority?: number
+  }
+  | { readonly _tag: "Configure"; readonly settings: Partial<ClusterSettings.Settings> }
 
 export interface ChangeMembership {
   readonly _tag: "ChangeMembership"

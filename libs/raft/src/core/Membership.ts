@@ -4,6 +4,7 @@
  *
  * Sources: Raft paper §6; dissertation §4; Ongaro's raft-dev post of July 2015 (no change before an entry of the own term is committed).
  */
+import * as ClusterSettings from "./ClusterSettings.ts"
 import * as Configuration from "./Configuration.ts"
 import type { Core } from "./Core.ts"
 import * as Election from "./Election.ts"
@@ -96,18 +97,18 @@ const joint = (
   { members, voters }: Configuration.Configuration,
   next: Configuration.Configuration
 ): Configuration.Configuration => ({
+  ...next,
   members: [
     ...next.members,
     ...members.filter(({ id }) => voters.includes(id) && Configuration.find(next, id) === undefined)
   ],
-  voters: next.voters,
   outgoing: voters
 })
 
 /** The final configuration behind a joint one. */
-const settled = ({ members, outgoing, voters }: Configuration.Configuration): Configuration.Configuration => ({
-  members: members.filter(({ id }) => voters.includes(id) || !outgoing.includes(id)),
-  voters,
+const settled = (joint: Configuration.Configuration): Configuration.Configuration => ({
+  ...joint,
+  members: joint.members.filter(({ id }) => joint.voters.includes(id) || !joint.outgoing.includes(id)),
   outgoing: []
 })
 
@@ -120,8 +121,13 @@ const plan = (core: Core, change: Change): Configuration.Configuration | ChangeR
       const present = Configuration.find(configuration, member.id)
       if (present !== undefined) {
         if (present.name !== member.name) return "Conflict"
-        return moved(configuration, member.id, member.peerAddress, member.clientAddress)
+        return updated(configuration, {
+          ...present,
+          peerAddress: member.peerAddress,
+          clientAddress: member.clientAddress
+        })
       }
+      if (!isPriority(member.priority)) return "Invalid"
       const clash = members.find((other) =>
         other.id !== member.replaces && (other.name === member.name || other.peerAddress === member.peerAddress)
       )
@@ -131,10 +137,19 @@ const plan = (core: Core, change: Change): Configuration.Configuration | ChangeR
       }
       return { ...configuration, members: [...members, member] }
     }
-    case "Update":
-      return Configuration.find(configuration, change.id) === undefined
-        ? "NotFound"
-        : moved(configuration, change.id, change.peerAddress, change.clientAddress)
+    case "Update": {
+      const present = Configuration.find(configuration, change.id)
+      if (present === undefined) return "NotFound"
+      const { clientAddress, peerAddress, priority = present.priority } = change
+      return isPriority(priority)
+        ? updated(configuration, { ...present, peerAddress, clientAddress, priority })
+        : "Invalid"
+    }
+    case "Configure": {
+      if (!ClusterSettings.areValid(change.settings, core.settings.electionTimeoutMillis)) return "Invalid"
+      const settings = { ...configuration.settings, ...change.settings }
+      return ClusterSettings.areEqual(settings, configuration.settings) ? configuration : { ...configuration, settings }
+    }
     case "Promote":
       if (Configuration.find(configuration, change.id) === undefined) return "NotFound"
       if (voters.includes(change.id)) return configuration
@@ -146,20 +161,23 @@ const plan = (core: Core, change: Change): Configuration.Configuration | ChangeR
   }
 }
 
-const moved = (
+/** A priority is stored in 32 bits. */
+const isPriority = (priority: number): boolean => priority === (priority | 0)
+
+/** A present member with another address, or another priority. */
+const updated = (
   configuration: Configuration.Configuration,
-  id: MemberId,
-  peerAddress: string,
-  clientAddress: string
+  wanted: Configuration.Member
 ): Configuration.Configuration | ChangeRefusal => {
+  const { clientAddress, id, peerAddress, priority } = wanted
   const present = Configuration.find(configuration, id)!
-  if (present.peerAddress === peerAddress && present.clientAddress === clientAddress) return configuration
+  if (
+    present.peerAddress === peerAddress && present.clientAddress === clientAddress && present.priority === priority
+  ) return configuration
   if (configuration.members.some((other) => other.id !== id && other.peerAddress === peerAddress)) return "Conflict"
   return {
     ...configuration,
-    members: configuration.members.map((member) =>
-      member.id === id ? { ...member, peerAddress, clientAddress } : member
-    )
+    members: configuration.members.map((member) => member.id === id ? wanted : member)
   }
 }
 

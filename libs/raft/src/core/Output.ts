@@ -56,6 +56,7 @@ export type ChangeRefusal =
   | "LastVoter"
   | "NotFound"
   | "Conflict"
+  | "Invalid"
   | "NotVoter"
   | "NoLeader"
   | "Unknown"

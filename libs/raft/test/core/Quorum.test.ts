@@ -1,14 +1,15 @@
 /** Majorities against the plainest possible second implementation: try every subset. */
 import { assert, describe, it } from "vitest"
+import { empty } from "../../src/core/Configuration.ts"
 import type { Configuration } from "../../src/core/Configuration.ts"
 import * as Quorum from "../../src/core/Quorum.ts"
 
 const ids = ["a", "b", "c", "d", "e", "f", "g"]
 
 const configurations: ReadonlyArray<Configuration> = ids.flatMap((_, count) => [
-  { members: [], voters: ids.slice(0, count + 1), outgoing: [] },
+  { ...empty, voters: ids.slice(0, count + 1) },
   ...[1, 2, 3, 4].map((outgoing) => ({
-    members: [],
+    ...empty,
     voters: ids.slice(0, count + 1),
     outgoing: ids.slice(count, count + outgoing)
   })).filter(({ outgoing }) => outgoing.length > 0)
@@ -45,12 +46,10 @@ describe("quorum", () => {
   })
 
   it("a quorum of a joint configuration shares a member with every quorum of the one before and the one behind it", () => {
-    for (const { members, outgoing, voters } of configurations.filter(({ outgoing }) => outgoing.length > 0)) {
-      const joint = subsets(ids.length).filter((bits) => Quorum.isQuorum({ members, voters, outgoing }, isIn(bits)))
+    for (const { outgoing, voters } of configurations.filter(({ outgoing }) => outgoing.length > 0)) {
+      const joint = subsets(ids.length).filter((bits) => Quorum.isQuorum({ ...empty, voters, outgoing }, isIn(bits)))
       for (const alone of [voters, outgoing]) {
-        const single = subsets(ids.length).filter((bits) =>
-          Quorum.isQuorum({ members, voters: alone, outgoing: [] }, isIn(bits))
-        )
+        const single = subsets(ids.length).filter((bits) => Quorum.isQuorum({ ...empty, voters: alone }, isIn(bits)))
         for (const one of joint) for (const other of single) assert.notStrictEqual(one & other, 0)
       }
     }
@@ -95,8 +94,7 @@ describe("quorum", () => {
   })
 
   it("without voters nothing is ever decided", () => {
-    const nobody = { members: [], voters: [], outgoing: [] }
-    assert.isFalse(Quorum.isQuorum(nobody, () => true))
-    assert.strictEqual(Quorum.committedValue(nobody, () => 9), 0)
+    assert.isFalse(Quorum.isQuorum(empty, () => true))
+    assert.strictEqual(Quorum.committedValue(empty, () => 9), 0)
   })
 })

@@ -3,6 +3,7 @@
  * and membership changes, over the pure core. One seed, one run.
  */
 import { assert, describe, it } from "vitest"
+import * as Configuration from "../../src/core/Configuration.ts"
 import { EntryKind } from "../../src/core/Entry.ts"
 import type { MemberId } from "../../src/core/Entry.ts"
 import { configurationOf, idOf, memberOf } from "../support/Cluster.ts"
@@ -46,7 +47,7 @@ export class World {
         idOf(number),
         new Node(
           idOf(number),
-          number <= members ? configurationOf(...numbers) : { members: [], voters: [], outgoing: [] },
+          number <= members ? configurationOf(...numbers) : Configuration.empty,
           (envelope) => this.wire.push(envelope),
           0,
           this.next()

@@ -1,8 +1,8 @@
 /** Members that run for real, on a network and logs in memory, under the test's clock. */
 import { Effect, Exit, Fiber, Layer, Option, Random, Scope } from "effect"
 import { TestClock } from "effect/testing"
-import type { Configuration, MemberId } from "../../src/index.ts"
-import { LogStore, RaftNode, StateMachine, Transport } from "../../src/index.ts"
+import type { MemberId } from "../../src/index.ts"
+import { Configuration, LogStore, RaftNode, StateMachine, Transport } from "../../src/index.ts"
 import { MemoryLog } from "./MemoryLog.ts"
 import * as Network from "./Network.ts"
 import { bytes, Register, text } from "./Register.ts"
@@ -28,9 +28,9 @@ export const memberOf = (number: number, autoPromote = false): Configuration.Mem
 })
 
 export const configurationOf = (...numbers: ReadonlyArray<number>): Configuration.Configuration => ({
+  ...Configuration.empty,
   members: numbers.map((number) => memberOf(number)),
-  voters: numbers.map(idOf),
-  outgoing: []
+  voters: numbers.map(idOf)
 })
 
 /** Runs `effect` while time passes in small steps. */

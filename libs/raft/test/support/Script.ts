@@ -2,6 +2,7 @@
  * Scripted scenarios over pure cores: a handful of numbered members, one wire, and a clock that only the test moves. Writes are durable at once
  * unless the test says otherwise; messages arrive in order unless the test takes them off the wire.
  */
+import * as ClusterSettings from "../../src/core/ClusterSettings.ts"
 import type { Configuration, Member } from "../../src/core/Configuration.ts"
 import * as Configurations from "../../src/core/Configuration.ts"
 import type { Core, Settings } from "../../src/core/Core.ts"
@@ -25,6 +26,8 @@ export interface Options {
   /** Members that nobody knows yet. */
   readonly spares?: ReadonlyArray<number>
   readonly settings?: Partial<Settings>
+  /** Of the founding configuration, where they differ from the defaults. */
+  readonly cluster?: Partial<ClusterSettings.Settings>
 }
 
 /** Looks on while a scenario runs. */
@@ -52,9 +55,14 @@ export class Script {
   private passing = false
   private onlooker: Onlooker | undefined
 
-  constructor({ learners = [], outgoing = [], settings, spares = [], voters }: Options) {
+  constructor({ cluster, learners = [], outgoing = [], settings, spares = [], voters }: Options) {
     const members = [...new Set([...voters, ...outgoing])].map((number) => memberOf(number)).concat(learners)
-    const founding: Configuration = { members, voters: voters.map(idOf), outgoing: outgoing.map(idOf) }
+    const founding: Configuration = {
+      members,
+      voters: voters.map(idOf),
+      outgoing: outgoing.map(idOf),
+      settings: { ...ClusterSettings.defaults, ...cluster }
+    }
     const add = (number: number, configuration: Configuration) =>
       this.nodes.set(
         number,

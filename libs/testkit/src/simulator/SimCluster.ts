@@ -164,12 +164,14 @@ export class SimCluster {
   }
 
   private change(wish: RaftNode.MembershipChange): void {
-    const who = wish._tag === "Join" ? wish.member.id : wish.id
+    const what = wish._tag === "Configure"
+      ? JSON.stringify(wish.settings)
+      : name("id" in wish ? wish.id : wish.member.id)
     this.changesUnderWay++
     this.world.after(changeMillis, () => this.changesUnderWay--)
     this.ask((node) => Effect.exit(node.changeMembership(wish)), (exit) => {
       const said = Exit.isSuccess(exit) ? "done" : String(Exit.isFailure(exit) ? exit.cause.reasons[0] : "")
-      this.say(`${wish._tag} ${name(who)}: ${said}`)
+      this.say(`${wish._tag} ${what}: ${said}`)
     })
   }
 

@@ -1,12 +1,12 @@
 import { Command, KvStateMachine, Outcome } from "@dkv/kv"
-import { RaftNode } from "@dkv/raft"
+import { Configuration, RaftNode } from "@dkv/raft"
 import { MemoryLog, MemoryStorage } from "@dkv/storage"
 import { MemoryNetwork, TransportMemory } from "@dkv/transport"
 import { Effect, Layer, Option } from "effect"
 
 const address = { peerAddress: "alone:2380", clientAddress: "" }
 const member = { id: "0000000000000001", name: "alone", ...address, autoPromote: true, witness: false, priority: 0 }
-const founding = { members: [member], voters: [member.id], outgoing: [] }
+const founding = { ...Configuration.empty, members: [member], voters: [member.id] }
 const node = RaftNode.layer({ id: member.id, configuration: Option.some(founding) }).pipe(
   Layer.provide(MemoryLog.layer),
   Layer.provide(Layer.provide(KvStateMachine.layer(), MemoryStorage.layer)),

@@ -2,7 +2,8 @@
  * Three pure cores in one loop: messages are handed over as objects, writes and applications are done as soon as they are asked for. What is left
  * is the protocol's own arithmetic. Synchronous and deterministic.
  */
-import type { Configuration, EntryKind, MemberId } from "@dkv/raft"
+import { Configuration } from "@dkv/raft"
+import type { EntryKind, MemberId } from "@dkv/raft"
 import { Core } from "@dkv/raft/core/Core"
 import type { EntryHead } from "@dkv/raft/core/Entry"
 import type { Input } from "@dkv/raft/core/Input"
@@ -12,6 +13,7 @@ import type { Outputs } from "@dkv/raft/core/Output"
 const ids: ReadonlyArray<MemberId> = ["0000000000000001", "0000000000000002", "0000000000000003"]
 
 const configuration: Configuration.Configuration = {
+  ...Configuration.empty,
   members: ids.map((id, index) => ({
     id,
     name: `dkv-${index}`,
@@ -21,8 +23,7 @@ const configuration: Configuration.Configuration = {
     witness: false,
     priority: 0
   })),
-  voters: ids,
-  outgoing: []
+  voters: ids
 }
 
 const command: EntryKind = 1

@@ -1,7 +1,7 @@
 /** Three members in this process on memory layers: log, network and state machine cost next to nothing, what is left is Raft and Effect. */
 import { Kv, KvStateMachine } from "@dkv/kv"
-import type { Configuration, MemberId, RaftError } from "@dkv/raft"
-import { RaftNode } from "@dkv/raft"
+import type { MemberId, RaftError } from "@dkv/raft"
+import { Configuration, RaftNode } from "@dkv/raft"
 import { MemoryLog, MemoryStorage } from "@dkv/storage"
 import { MemoryNetwork, TransportMemory } from "@dkv/transport"
 import { Context, Effect, Layer, Option } from "effect"
@@ -14,6 +14,7 @@ const clusterId = "00000000000000cc"
 const ids: ReadonlyArray<MemberId> = ["0000000000000001", "0000000000000002", "0000000000000003"]
 
 const configuration: Configuration.Configuration = {
+  ...Configuration.empty,
   members: ids.map((id, index) => ({
     id,
     name: `dkv-${index}`,
@@ -23,8 +24,7 @@ const configuration: Configuration.Configuration = {
     witness: false,
     priority: 0
   })),
-  voters: ids,
-  outgoing: []
+  voters: ids
 }
 
 /** What the members replicate: commands that are only counted, or a key-value store in memory. */
