@@ -163,6 +163,7 @@ export class FakeCluster {
       lastIndex: 1 + this.changes.length,
       previousIndex: 0,
       configuration,
+      hasLease: false,
       removed: false,
       peers: this.leader === id
         ? configuration.members.filter((member) => member.id !== id).map((member) => ({

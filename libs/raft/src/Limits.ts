@@ -75,6 +75,9 @@ export const compactAfterMillis = 30_000
 /** How often the two conditions are looked at. */
 export const compactCheckMillis = 250
 
+/** Rounds of heartbeats whose time of sending a leader remembers; an answer to an older one does not renew its lease. */
+export { roundsRememberedMax } from "./core/Lease.ts"
+
 /** Applied entries kept in the log, for members that are a little behind. */
 export const trailingEntries = 10_000
 

@@ -8,6 +8,7 @@ import * as Compactor from "./Compactor.ts"
 import type { RoleName } from "./core/Core.ts"
 import { Core } from "./core/Core.ts"
 import type { MemberId } from "./core/Entry.ts"
+import * as Lease from "./core/Lease.ts"
 import { LogShape } from "./core/LogShape.ts"
 import { EntryCache } from "./EntryCache.ts"
 import * as Events from "./Events.ts"
@@ -307,6 +308,7 @@ const statusOf = (member: Member, time: number): Status => {
       matchIndex: progress.match,
       active: progress.isActive(time, core.settings.electionTimeoutMillis)
     })),
+    hasLease: Lease.holds(core, time),
     removed: member.removed
   }
 }

@@ -30,6 +30,8 @@ export interface Status {
   readonly configuration: Configuration
   /** On the leader: how far each other member is, and whether it answered within the last election timeout. */
   readonly peers: ReadonlyArray<{ readonly id: MemberId; readonly matchIndex: LogIndex; readonly active: boolean }>
+  /** On the leader: it has a lease, and reads go ahead without a round. */
+  readonly hasLease: boolean
   /** A committed configuration no longer has this member in it. */
   readonly removed: boolean
 }
@@ -134,7 +136,9 @@ export interface Options {
    * until a leader speaks to it.
    */
   readonly configuration: Option.Option<Configuration>
-  /** A follower that hears nothing for one to two of these stands for election. Default 1000. */
+  /**
+   * A follower that hears nothing for one to two of these stands for election. Default 1000. Give all members the same: leader leases rest on it.
+   */
   readonly electionTimeoutMillis?: number
   /** Default 100. */
   readonly heartbeatMillis?: number

@@ -33,6 +33,7 @@ export const status: RaftNode.Status = {
     voters: [me]
   },
   peers: [],
+  hasLease: false,
   removed: false
 }
 

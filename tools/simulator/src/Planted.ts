@@ -100,6 +100,30 @@ export const planted: ReadonlyArray<Planted> = [
     replace: "progress.round = core.round"
   },
   {
+    name: "ignore stickiness (with leases on)",
+    file: `${core}/Election.ts`,
+    find: "if (!message.transfer && (hearsLeader(core) || Lease.isBound(core))) return",
+    replace: ""
+  },
+  {
+    name: "a lease from when the answer came",
+    file: `${core}/Read.ts`,
+    find: "Lease.sentAt(core, message.round)",
+    replace: "core.now"
+  },
+  {
+    name: "vote right after a restart (with leases on)",
+    file: `${core}/Lease.ts`,
+    find: "Math.max(core.contactAt, core.startedAt)",
+    replace: "core.contactAt"
+  },
+  {
+    name: "keep the lease after asking for an election",
+    file: `${core}/Lease.ts`,
+    find: "if (core.askedToStand || core.transfer !== undefined || ",
+    replace: "if ("
+  },
+  {
     name: "read before an entry of the own term is committed",
     file: `${core}/Read.ts`,
     find: " || core.commitIndex < core.leaderSince) return",

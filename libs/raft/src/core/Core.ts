@@ -11,6 +11,7 @@ import type { LogIndex, MemberId, Term } from "./Entry.ts"
 import type { HardState } from "./HardState.ts"
 import type { Input } from "./Input.ts"
 import { invariant } from "./Invariant.ts"
+import * as Lease from "./Lease.ts"
 import type { LogShape } from "./LogShape.ts"
 import type { Message } from "./Message.ts"
 import * as Output from "./Output.ts"
@@ -21,7 +22,7 @@ import * as Replication from "./Replication.ts"
 export type RoleName = "Follower" | "PreCandidate" | "Candidate" | "Leader" | "Learner"
 
 export interface Settings {
-  /** A follower that hears nothing for one to two of these stands for election. */
+  /** A follower that hears nothing for one to two of these stands for election. The same on all members. */
   readonly electionTimeoutMillis: number
   readonly heartbeatMillis: number
   /** How long a leader waits for an append to carry a new commit index before it tells it by itself. */
@@ -75,6 +76,8 @@ export class Core {
   /** This member has been in a configuration. */
   wasMember: boolean
 
+  /** When this run of the member began. */
+  readonly startedAt: number
   /** When the leader was last heard, and whether the link to it broke since. */
   contactAt: number
   contactBroken = false
@@ -107,6 +110,10 @@ export class Core {
   permitNumber = 0
   /** Counts heartbeat broadcasts in this leadership. */
   round = 0
+  /** When the last rounds were sent, by number modulo how many are kept. */
+  readonly roundsSentAt: Array<number> = []
+  /** In this leadership somebody was asked to stand for election. */
+  askedToStand = false
   readonly reads: Read.Reads = Read.make()
   change: { readonly id: number; readonly index: LogIndex } | undefined
   transfer: { readonly id: number; readonly to: MemberId; readonly deadline: number; asked: boolean } | undefined
@@ -137,11 +144,14 @@ export class Core {
     this.wasMember = this.configurations.some((entry) => Configuration.find(entry.configuration, this.id) !== undefined)
     this.role = this.isElectable ? "Follower" : "Learner"
     this.now = options.now
+    this.startedAt = this.now
     this.contactAt = -Infinity
     this.electionTimeout = this.settings.electionTimeoutMillis * (1 + options.jitter)
-    // A lone voter has nobody to wait for.
+    // A lone voter has nobody to wait for, unless it may be bound to a leader that is on its way out.
     const isAlone = this.configuration.voters.length === 1 && this.configuration.outgoing.length === 0
-    this.electionDeadline = isAlone && this.role === "Follower" ? this.now : this.now + this.electionTimeout
+    this.electionDeadline = isAlone && this.role === "Follower"
+      ? Math.max(this.now, Lease.boundUntil(this))
+      : this.now + this.electionTimeout
     invariant(
       this.commitIndex <= this.log.lastIndex,
       `applied up to ${this.commitIndex}, but the log ends at ${this.log.lastIndex}`

@@ -7,6 +7,7 @@ import * as Configuration from "./Configuration.ts"
 import type { Core, RoleName } from "./Core.ts"
 import type { MemberId, Term } from "./Entry.ts"
 import type { FromPeer, Written } from "./Input.ts"
+import * as Lease from "./Lease.ts"
 import type { TimeoutNow, VoteReply, VoteRequest } from "./Message.ts"
 import * as Quorum from "./Quorum.ts"
 import * as Read from "./Read.ts"
@@ -16,7 +17,8 @@ import * as Transfer from "./Transfer.ts"
 /** Nobody has been heard for too long: find out whether an election could be won, before disturbing anyone. */
 export const onElectionTimer = (core: Core): void => {
   if (core.now < core.electionDeadline) return
-  becomePreCandidate(core)
+  if (Lease.isBound(core)) core.electionDeadline = Lease.boundUntil(core)
+  else becomePreCandidate(core)
 }
 
 /** A learner never stands for election; it only stops believing in a leader that is silent. */
@@ -32,10 +34,14 @@ export const onTimeoutNow = (core: Core, { from, message }: FromPeer<TimeoutNow>
   becomeCandidate(core, true)
 }
 
+/**
+ * Votes that the leader asked for are given in spite of stickiness, and even by a member that has just started: that leader gave up its lease for good before it
+ * asked, and whoever answered a later leader has a later term on its disk.
+ */
 export const onVoteRequest = (core: Core, { from, message }: FromPeer<VoteRequest>): void => {
   const refuse = () => core.send(from, { _tag: "VoteReply", term: core.term, preVote: message.preVote, granted: false })
   if (message.term < core.term) return refuse()
-  if (!message.transfer && hearsLeader(core)) return
+  if (!message.transfer && (hearsLeader(core) || Lease.isBound(core))) return
   if (message.preVote) {
     if (message.term <= core.term || !core.log.isUpToDate(message.lastIndex, message.lastTerm)) return refuse()
     return core.send(from, { _tag: "VoteReply", term: message.term, preVote: true, granted: true })
@@ -108,11 +114,13 @@ export const restartElectionTimer = (core: Core): void => {
 
 /**
  * The link to the leader has broken, which is how a killed process shows first. If no heartbeat comes over a new link soon, do not wait the
- * whole timeout. Members whose own link to the leader holds still refuse, so a lost link disturbs nobody.
+ * whole timeout. Members whose own link to the leader holds still refuse, so a lost link disturbs nobody. Not where the leader may have a lease: there a
+ * member keeps its word, link or no link.
  */
 export const onLeaderUnreachable = (core: Core): void => {
   if (core.contactBroken) return
   core.contactBroken = true
+  if (core.configuration.settings.leaderLeases) return
   const { electionTimeoutMillis, heartbeatMillis } = core.settings
   const soon = core.now + Math.min(electionTimeoutMillis, 2 * heartbeatMillis + core.jitter * electionTimeoutMillis / 2)
   core.electionDeadline = Math.min(core.electionDeadline, soon)
@@ -179,6 +187,7 @@ const becomeLeader = (core: Core): void => {
   core.heartbeatDeadline = core.now + core.settings.heartbeatMillis
   core.quorumDeadline = core.now + core.settings.electionTimeoutMillis
   core.round = 0
+  core.askedToStand = false
   core.uncommittedBytes = 0
   core.uncommitted.length = 0
   core.progress.clear()

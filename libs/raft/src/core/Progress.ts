@@ -30,6 +30,8 @@ export class Progress {
   toldCommit: LogIndex = 0
   /** Highest read round that it confirmed. */
   round = 0
+  /** When the newest round that it confirmed was sent. */
+  confirmedAt = -Infinity
   /** When it last answered. */
   heardAt = -Infinity
   /** Index of the snapshot that is on its way. */

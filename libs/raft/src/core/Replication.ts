@@ -9,6 +9,7 @@ import * as Election from "./Election.ts"
 import type { LogIndex, MemberId, Term } from "./Entry.ts"
 import type { Applied, Connected, FromPeer, Propose, Sent, Unreachable, Written } from "./Input.ts"
 import { invariant } from "./Invariant.ts"
+import * as Lease from "./Lease.ts"
 import * as Membership from "./Membership.ts"
 import type { Append, AppendReply, Heartbeat } from "./Message.ts"
 import { Progress } from "./Progress.ts"
@@ -152,6 +153,7 @@ const isWedged = (core: Core): boolean => {
 
 export const broadcastHeartbeat = (core: Core): void => {
   core.round++
+  Lease.roundSent(core)
   core.heartbeatDeadline = core.now + core.settings.heartbeatMillis
   for (const progress of core.progress.values()) sendHeartbeat(core, progress)
 }

@@ -35,13 +35,18 @@ export const settle = (core: Core): void => {
   }
   if (transfer.asked || progress.match < core.log.lastIndex) return
   transfer.asked = true
-  core.send(transfer.to, { _tag: "TimeoutNow", term: core.term })
+  askToStand(core, transfer.to)
 }
 
 /** A leader that cannot go on asks the best successor to stand for election. */
 export const giveWay = (core: Core): void => {
   const successor = mostUpToDate(core)
-  if (successor !== "") core.send(successor, { _tag: "TimeoutNow", term: core.term })
+  if (successor !== "") askToStand(core, successor)
+}
+
+const askToStand = (core: Core, to: MemberId): void => {
+  core.askedToStand = true
+  core.send(to, { _tag: "TimeoutNow", term: core.term })
 }
 
 /** A member that was leader learns who leads now. */

@@ -2,7 +2,7 @@
 import { Effect, Exit, Fiber, Layer, Option, Random, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import type { MemberId } from "../../src/index.ts"
-import { Configuration, LogStore, RaftNode, StateMachine, Transport } from "../../src/index.ts"
+import { ClusterSettings, Configuration, LogStore, RaftNode, StateMachine, Transport } from "../../src/index.ts"
 import { MemoryLog } from "./MemoryLog.ts"
 import * as Network from "./Network.ts"
 import { bytes, Register, text } from "./Register.ts"
@@ -40,12 +40,20 @@ export const passing = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effec
   return yield* Fiber.join(fiber)
 })
 
-export const make = Effect.fnUntraced(function*(founders: ReadonlyArray<number>, settings?: Partial<RaftNode.Options>) {
+/** `settings` are each member's own, `clusterSettings` those in the founding configuration. */
+export const make = Effect.fnUntraced(function*(
+  founders: ReadonlyArray<number>,
+  settings?: Partial<RaftNode.Options>,
+  clusterSettings?: Partial<ClusterSettings.Settings>
+) {
   const network = yield* Network.make
   const running = new Map<number, Running>()
   const scope = yield* Effect.scope
   let starts = 0
-  const configuration = configurationOf(...founders)
+  const configuration = {
+    ...configurationOf(...founders),
+    settings: { ...ClusterSettings.defaults, ...clusterSettings }
+  }
 
   const start = Effect.fnUntraced(function*(
     number: number,

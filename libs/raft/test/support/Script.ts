@@ -297,8 +297,9 @@ export const append = (
  * Member 1 leads term 2, has committed an entry of it, and is in the middle of a joint change from the voters 1, 2, 3 to 1, 4, 5, whose first step, at
  * index 3, nobody has acknowledged.
  */
-export const amidJointChange = (): Script => {
+export const amidJointChange = (cluster: Partial<ClusterSettings.Settings> = {}): Script => {
   const script = new Script({
+    cluster,
     voters: [1, 2, 3],
     learners: [
       { ...memberOf(4, true), replaces: idOf(2) },

@@ -6,6 +6,9 @@ import type { Prng } from "./Prng.ts"
 import type { SimCluster } from "./SimCluster.ts"
 import { name } from "./Watch.ts"
 
+/** How long a process lives that dies again and again, and is started again at once. */
+const startMeanMillis = 200
+
 export class Faults {
   readonly hits = new Map<FaultKind, number>()
   private readonly cluster: SimCluster
@@ -49,6 +52,16 @@ export class Faults {
         else member.kill()
         later(() => member.boot())
         return
+      case "crashLoop": {
+        const until = world.now + millis
+        const again = () => {
+          if (this.isOver || world.now > until) return
+          member.kill()
+          member.boot()
+          world.after(prng.exponential(startMeanMillis), again)
+        }
+        return again()
+      }
       case "pause":
         member.machine?.pause()
         later(() => member.machine?.resume())
@@ -110,6 +123,9 @@ export class Faults {
         return
       case "leave":
         cluster.leave(member.id)
+        return
+      case "configure":
+        cluster.configure(prng.chance(0.7))
         return
       case "lostDisk":
         cluster.loseDisk(member)

@@ -1,4 +1,5 @@
 /** What a run is like: everything is drawn from the seed, "none" of a fault included, so that each fault is also seen without the others (swarm testing). */
+import { clockDriftMax } from "@dkv/raft/core/Lease"
 import type { Prng } from "./Prng.ts"
 import type { NetworkOptions } from "./SimNetwork.ts"
 
@@ -14,6 +15,10 @@ export interface Options {
   readonly trailingEntries: number
   readonly compactAfterBytes: number
   readonly segmentBytes: number
+  /** The cluster is founded with leader leases on; else they stay off. */
+  readonly leaderLeases: boolean
+  /** How much faster or slower than the world's time a member's clock runs at most; leases ask for a bound. */
+  readonly clockDrift: number
   /** Time that a sync takes. */
   readonly syncMillis: number
   readonly network: NetworkOptions
@@ -37,12 +42,14 @@ export const faultKinds = [
   "join",
   "leave",
   "lostDisk",
-  "fullDisk"
+  "fullDisk",
+  "crashLoop",
+  "configure"
 ] as const
 export type FaultKind = (typeof faultKinds)[number]
 
 /** What a run can do without, to find out what a failure needs. */
-export const parts = [...faultKinds, "loss", "duplicate", "reorder", "shuffle"] as const
+export const parts = [...faultKinds, "loss", "duplicate", "reorder", "shuffle", "leases"] as const
 export type Part = (typeof parts)[number]
 
 /** The same run without some of what makes it hard. */
@@ -55,6 +62,7 @@ export const without = (options: Options, left: ReadonlyArray<Part>): Options =>
   return {
     ...options,
     shuffle: options.shuffle && !left.includes("shuffle"),
+    leaderLeases: options.leaderLeases && !left.includes("leases"),
     network: {
       ...options.network,
       loss: unless("loss", loss),
@@ -92,6 +100,13 @@ export const draw = (prng: Prng): Options => {
       duplicate: orNone(prng.between(0, 0.1)),
       reorder: orNone(prng.between(0, 0.2))
     },
-    meanMillis
+    meanMillis,
+    ...clocks(prng)
   }
+}
+
+/** Leases ask for clocks that run alike; without them any clock will do. */
+const clocks = (prng: Prng): Pick<Options, "leaderLeases" | "clockDrift"> => {
+  const leaderLeases = prng.chance(0.5)
+  return { leaderLeases, clockDrift: prng.between(0, leaderLeases ? clockDriftMax : 0.2) }
 }

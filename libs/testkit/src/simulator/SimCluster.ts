@@ -1,5 +1,5 @@
 /** A world, the members in it, the network between them, and whoever operates them: members join, leave, and come back under a new id when their disk was lost. */
-import { Configuration } from "@dkv/raft"
+import { ClusterSettings, Configuration } from "@dkv/raft"
 import type { MemberId, RaftNode } from "@dkv/raft"
 import { Effect, Exit, Option } from "effect"
 import type { Options } from "./Options.ts"
@@ -54,7 +54,8 @@ export class SimCluster {
     const founding: Configuration.Configuration = {
       ...Configuration.empty,
       members: numbers.map(memberOf),
-      voters: numbers.map(idOf)
+      voters: numbers.map(idOf),
+      settings: { ...ClusterSettings.defaults, leaderLeases: options.leaderLeases }
     }
     for (const _ of numbers) this.add(Option.some(founding))
   }
@@ -101,6 +102,11 @@ export class SimCluster {
     const member = this.add(Option.none())
     member.boot()
     this.change({ _tag: "Join", member: memberOf(this.count), replaces: Option.none() })
+  }
+
+  /** Turns leases on or off, where the clocks allow it. */
+  configure(leaderLeases: boolean): void {
+    if (this.options.leaderLeases) this.change({ _tag: "Configure", settings: { leaderLeases } })
   }
 
   leave(id: MemberId): void {
@@ -155,7 +161,7 @@ export class SimCluster {
       ...this.options,
       id: idOf(number),
       founding,
-      clockRate: this.prng.between(0.98, 1.02),
+      clockRate: 1 + this.prng.between(-this.options.clockDrift, this.options.clockDrift),
       wallMillis: 1_700_000_000_000 + this.prng.between(-10_000, 10_000),
       onLog: (message) => this.say(`m${number} ${message}`)
     })

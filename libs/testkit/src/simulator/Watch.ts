@@ -3,7 +3,8 @@
  * so it watches any composition.
  *
  * Election safety, log matching, leader completeness, state machine safety (Raft paper, figure 3); no vote and no acknowledgement before the sync that it depends on;
- * no commit without a quorum of durable copies, in both halves of a joint configuration; terms, commit and applied indexes never go back.
+ * no commit without a quorum of durable copies, in both halves of a joint configuration; terms, commit and applied indexes never go back; no leader of a later term
+ * while one has a lease.
  */
 import * as Codec from "@dkv/raft/codec/PeerMessageCodec"
 import type { Configuration, Entry, HardState, LogIndex, LogStore, MemberId, RaftNode, Term } from "@dkv/raft"
@@ -235,6 +236,13 @@ export class Watch {
     const before = boot.configuration ?? status.configuration
     boot.configuration = status.configuration
     if (status.role === "Leader") this.leads(id, status.term)
+    if (status.hasLease) {
+      this.check(
+        "nobody leads after a leader that has a lease",
+        this.termLed === status.term,
+        () => `${name(id)} has a lease in term ${status.term}, and term ${this.termLed} has a leader`
+      )
+    }
     if (status.commitIndex === boot.commitIndex) return
     this.check(
       "the commit index grows",

@@ -58,21 +58,25 @@ export class Workload {
     return this.issued >= this.options.operations && this.open === 0
   }
 
-  /** Writes, then reads everything, through any of `members`, again and again until both are answered. */
+  /**
+   * Writes, then reads everything, again and again until both are answered: through one of `members` after the other, since some may have been removed without
+   * hearing of it, and know no leader.
+   */
   probe(members: ReadonlyArray<SimMember>): void {
+    let asked = 0
+    const ask = (input: Input, done: (carriedOut: boolean) => void) =>
+      this.call("probe", [members[asked % members.length]!], input, done)
     const write = (): void =>
-      this.call(
-        "probe",
-        members,
-        { _tag: "Put", key: "probe", value: this.value() },
-        (done) => done ? read() : again(write)
-      )
+      ask({ _tag: "Put", key: "probe", value: this.value() }, (done) => done ? read() : again(write))
     const read = (): void =>
-      this.call("probe", members, { _tag: "Range", prefix: "" }, (done) => {
+      ask({ _tag: "Range", prefix: "" }, (done) => {
         if (done) this.probed = true
         else again(read)
       })
-    const again = (attempt: () => void) => this.cluster.world.after(100, attempt)
+    const again = (attempt: () => void) => {
+      asked++
+      this.cluster.world.after(100, attempt)
+    }
     write()
   }
 

@@ -1,0 +1,65 @@
+/** A leader with a lease whose process stops, as under SIGSTOP, and goes on while somebody else leads: real actors, on a clock that goes on meanwhile. */
+import { assert, describe, it } from "@effect/vitest"
+import { Exit } from "effect"
+import { Options, Prng, SimCluster } from "../src/simulator/index.ts"
+import type { SimMember } from "../src/simulator/index.ts"
+
+const calm = (seed: number): Options.Options => ({
+  ...Options.without(Options.draw(new Prng.Prng(seed)), Options.faultKinds),
+  members: 3,
+  electionTimeoutMillis: 1000,
+  heartbeatMillis: 100,
+  leaderLeases: true,
+  clockDrift: 0.05
+})
+
+const start = (seed: number) => {
+  const cluster = new SimCluster.SimCluster(seed, calm(seed), undefined)
+  for (const member of cluster.members) member.boot()
+  const { world } = cluster
+  /** Until something is so; whatever rule is broken meanwhile fails the test. */
+  const until = (what: string, holds: () => boolean): void => {
+    const deadline = world.now + 30_000
+    while (!holds()) {
+      assert.isTrue(world.step() && world.now < deadline, `seed ${seed}: ${what}`)
+      cluster.look()
+      assert.isUndefined(cluster.watch.violation, `seed ${seed}`)
+    }
+  }
+  const leader = (): SimMember.SimMember | undefined => cluster.members.find((each) => each.status()?.role === "Leader")
+  const put = (member: SimMember.SimMember) => {
+    let done = false
+    const write = member.services!.kv.write([{ _tag: "Put", key: Uint8Array.of(1), value: Uint8Array.of(2) }], {
+      timeoutMillis: 5000
+    })
+    member.machine!.fork(write).addObserver(() => {
+      done = true
+    })
+    until("a write", () => done)
+  }
+  return { cluster, leader, put, until, world }
+}
+
+describe("a leader with a lease that is stopped and goes on", () => {
+  it("reads nothing older than what another leader has committed meanwhile, whatever it finds to do first", () => {
+    for (let seed = 1; seed <= 30; seed++) {
+      const { cluster, leader, put, until, world } = start(seed)
+      until("a leader with a lease", () => leader()?.status()?.hasLease === true)
+      const first = leader()!
+      put(first)
+      // In the middle of a round: the answers to it are what it finds when it wakes.
+      const pausedAt = world.now + cluster.world.prng.between(0, 200)
+      until("time passes", () => world.now >= pausedAt)
+      first.machine!.pause()
+      until("another leader", () => leader() !== undefined)
+      put(leader()!)
+      const { commitIndex } = leader()!.status()!
+      const exits: Array<Exit.Exit<number, unknown>> = []
+      first.machine!.fork(first.services!.node.readBarrier()).addObserver((exit) => void exits.push(exit))
+      assert.deepStrictEqual(exits, [])
+      first.machine!.resume()
+      until("an answer", () => exits.length > 0)
+      for (const exit of exits) if (Exit.isSuccess(exit)) assert.isAtLeast(exit.value, commitIndex, `seed ${seed}`)
+    }
+  })
+})
