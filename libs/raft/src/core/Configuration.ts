@@ -17,7 +17,7 @@ export interface Member {
   readonly autoPromote: boolean
   /** The member keeps no data: it votes and acknowledges only. */
   readonly witness: boolean
-  /** Preference in elections; 0 is normal. */
+  /** Preference in elections; 0 is normal. A voter gives those of a higher priority one election timeout's start. */
   readonly priority: number
   /** Whose place this learner takes when it is promoted: the member that lost its disk leaves in the same joint change. */
   readonly replaces?: MemberId
@@ -46,6 +46,15 @@ export const isLearner = (configuration: Configuration, id: MemberId): boolean =
 
 export const find = (configuration: Configuration, id: MemberId): Member | undefined =>
   configuration.members.find((member) => member.id === id)
+
+/** Whether elections prefer another voter to voter `id`. A witness has no say in it: it never leads. */
+export const prefersAnother = (configuration: Configuration, id: MemberId): boolean => {
+  const own = find(configuration, id)
+  return own !== undefined && isVoter(configuration, id) &&
+    configuration.members.some((other) =>
+      other.priority > own.priority && !other.witness && configuration.voters.includes(other.id)
+    )
+}
 
 /** All members with a vote, each once. */
 export const voterIds = (configuration: Configuration): ReadonlyArray<MemberId> =>

@@ -151,7 +151,7 @@ export class Core {
     const isAlone = this.configuration.voters.length === 1 && this.configuration.outgoing.length === 0
     this.electionDeadline = isAlone && this.role === "Follower"
       ? Math.max(this.now, Lease.boundUntil(this))
-      : this.now + this.electionTimeout
+      : this.now + this.electionTimeout + this.deferenceMillis
     invariant(
       this.commitIndex <= this.log.lastIndex,
       `applied up to ${this.commitIndex}, but the log ends at ${this.log.lastIndex}`
@@ -174,6 +174,11 @@ export class Core {
    */
   get isElectable(): boolean {
     return this.configurations.some(({ configuration }) => Configuration.isVoter(configuration, this.id))
+  }
+
+  /** How much longer than usual this member waits before it stands for election: whom elections prefer to it goes first. */
+  get deferenceMillis(): number {
+    return Configuration.prefersAnother(this.configuration, this.id) ? this.settings.electionTimeoutMillis : 0
   }
 
   /** What may be applied: committed, and in this member's own durable log. */

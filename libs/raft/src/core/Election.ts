@@ -1,7 +1,7 @@
 /**
  * Who leads: pre-vote, votes, and what changes with a role.
  *
- * Sources: Raft paper §5.2, §5.4.1; dissertation §4.2.3 (stickiness), §9.6 (pre-vote); etcd-raft `raft.go`.
+ * Sources: Raft paper §5.2, §5.4.1; dissertation §4.2.3 (stickiness), §9.6 (pre-vote); etcd-raft `raft.go`. Priorities are our own: they only lengthen timers.
  */
 import * as Configuration from "./Configuration.ts"
 import type { Core, RoleName } from "./Core.ts"
@@ -109,7 +109,7 @@ export const followConfiguration = (core: Core): void => {
 
 /** The election timer starts anew; a word from the leader, or a vote given, does this. */
 export const restartElectionTimer = (core: Core): void => {
-  core.electionDeadline = core.now + core.electionTimeout
+  core.electionDeadline = core.now + core.electionTimeout + core.deferenceMillis
 }
 
 /**
@@ -122,8 +122,8 @@ export const onLeaderUnreachable = (core: Core): void => {
   core.contactBroken = true
   if (core.configuration.settings.leaderLeases) return
   const { electionTimeoutMillis, heartbeatMillis } = core.settings
-  const soon = core.now + Math.min(electionTimeoutMillis, 2 * heartbeatMillis + core.jitter * electionTimeoutMillis / 2)
-  core.electionDeadline = Math.min(core.electionDeadline, soon)
+  const soon = Math.min(electionTimeoutMillis, 2 * heartbeatMillis + core.jitter * electionTimeoutMillis / 2)
+  core.electionDeadline = Math.min(core.electionDeadline, core.now + soon + core.deferenceMillis)
 }
 
 /** Leader stickiness: whoever heard the leader within the shortest election timeout helps nobody to replace it. */

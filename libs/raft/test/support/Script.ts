@@ -26,6 +26,8 @@ export interface Options {
   /** Members that nobody knows yet. */
   readonly spares?: ReadonlyArray<number>
   readonly settings?: Partial<Settings>
+  /** Of founding voters, by number; 0 for the others. */
+  readonly priorities?: { readonly [number: number]: number }
   /** Of the founding configuration, where they differ from the defaults. */
   readonly cluster?: Partial<ClusterSettings.Settings>
 }
@@ -55,8 +57,12 @@ export class Script {
   private passing = false
   private onlooker: Onlooker | undefined
 
-  constructor({ cluster, learners = [], outgoing = [], settings, spares = [], voters }: Options) {
-    const members = [...new Set([...voters, ...outgoing])].map((number) => memberOf(number)).concat(learners)
+  constructor({ cluster, learners = [], outgoing = [], priorities = {}, settings, spares = [], voters }: Options) {
+    const members = [...new Set([...voters, ...outgoing])].map((number) => ({
+      ...memberOf(number),
+      priority: priorities[number] ?? 0
+    }))
+      .concat(learners)
     const founding: Configuration = {
       members,
       voters: voters.map(idOf),
