@@ -17,6 +17,7 @@ import * as Wakeup from "./Wakeup.ts"
  * - `Leader`: this member knows of another leader, or of none.
  * - `Configuration`: another configuration is in force here; it may still be undone, until the commit index has reached `index`.
  * - `SnapshotSent`: a member that was too far behind got a snapshot, or did not take it. `SnapshotInstalled`: this member's own state was replaced by one.
+ * - `Silent`: on the leader, a voter has not answered for so long that it is taken for dead. `HeardAgain`: it answers after all.
  * - `Removed`: a committed configuration no longer has this member in it.
  */
 export type Happening =
@@ -30,6 +31,7 @@ export type Happening =
     readonly delivered: boolean
   }
   | { readonly _tag: "SnapshotInstalled"; readonly index: LogIndex }
+  | { readonly _tag: "Silent" | "HeardAgain"; readonly voter: MemberId }
   | { readonly _tag: "Removed" }
 
 /** `number` counts the events of this run of the member from 1; `atMillis` is monotonic time. */

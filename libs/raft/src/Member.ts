@@ -69,6 +69,9 @@ export interface Member {
   readonly leaderWakeup: Wakeup
   /** Rung while a leader has a commit index to tell. */
   readonly commitWakeup: Wakeup
+  /** Voters of which there is something to say: silent, or heard again. */
+  readonly silences: Map<MemberId, boolean>
+  readonly silencesWakeup: Wakeup
   /** Rung when a caller begins to wait: for the actor that looks at deadlines. */
   readonly deadlinesWakeup: Wakeup
   /** Payload bytes appended since the start. */

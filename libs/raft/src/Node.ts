@@ -33,6 +33,7 @@ import * as Leader from "./roles/Leader.ts"
 import * as Learner from "./roles/Learner.ts"
 import * as PreCandidate from "./roles/PreCandidate.ts"
 import * as Session from "./Session.ts"
+import * as Silences from "./Silences.ts"
 import * as SnapshotReceiver from "./SnapshotReceiver.ts"
 import * as SnapshotTransfers from "./SnapshotTransfers.ts"
 import { Stages } from "./Stages.ts"
@@ -101,6 +102,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
   yield* spawn(Effect.forever(Effect.andThen(tellLeader, member.leaderWakeup.wait)))
   yield* spawn(SnapshotTransfers.run(member))
   yield* spawn(reportMalformed(member))
+  yield* spawn(Silences.run(member))
   yield* spawn(Compactor.run({
     applier: member.applier,
     mailbox,
@@ -256,6 +258,8 @@ const assemble = Effect.fnUntraced(function*(options: Options) {
     replicatorsWakeup: yield* Wakeup.make,
     leaderWakeup: yield* Wakeup.make,
     commitWakeup: yield* Wakeup.make,
+    silences: new Map(),
+    silencesWakeup: yield* Wakeup.make,
     deadlinesWakeup: yield* Wakeup.make,
     appendedBytes: 0,
     known: { leader: "", term: core.term, epoch: core.epoch },

@@ -33,5 +33,7 @@ export const settled = (member: Member, out: Outputs, time: number): void => {
     const { configuration, configurationIndex } = core
     events.add({ _tag: "Configuration", configuration, index: configurationIndex }, time)
   }
+  for (const voter of out.silent) events.add({ _tag: "Silent", voter }, time)
+  for (const voter of out.heardAgain) events.add({ _tag: "HeardAgain", voter }, time)
   if (out.removed && !member.removed) events.add({ _tag: "Removed" }, time)
 }

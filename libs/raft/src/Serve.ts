@@ -190,6 +190,11 @@ const carryOut = (member: Member, out: Outputs, time: number): void => {
     member.peersWakeup.ringUnsafe()
     member.replicatorsWakeup.ringUnsafe()
   }
+  if (out.silent.length + out.heardAgain.length > 0) {
+    for (const id of out.silent) member.silences.set(id, true)
+    for (const id of out.heardAgain) member.silences.set(id, false)
+    member.silencesWakeup.ringUnsafe()
+  }
   Observing.settled(member, out, time)
   if (out.removed) member.removed = true
   const { epoch, leader, term } = core

@@ -7,6 +7,7 @@
 import * as ClusterSettings from "./ClusterSettings.ts"
 import * as Configuration from "./Configuration.ts"
 import type { Core } from "./Core.ts"
+import * as DeadMembers from "./DeadMembers.ts"
 import * as Election from "./Election.ts"
 import type { LogIndex, MemberId } from "./Entry.ts"
 import type { Change, ChangeMembership } from "./Input.ts"
@@ -76,14 +77,29 @@ export const onHeartbeat = (core: Core): void => {
   }
 }
 
-/** Part of a leader's settling: promotes, in one joint change, the learners that are ready together. */
+/** Part of a leader's settling: promotes, in one joint change, the learners that are ready together; else makes up for a voter that is dead. */
 export const settle = (core: Core): void => {
   if (isChanging(core) || core.commitIndex < core.leaderSince || core.transfer !== undefined) return
   let next = core.configuration
   for (const member of core.configuration.members) {
     if (member.autoPromote && !member.witness && isReady(core, member.id)) next = promoted(next, member.id)
   }
+  if (next === core.configuration) next = replaced(core)
   if (next !== core.configuration && answers(core, next)) propose(core, next)
+}
+
+/**
+ * A learner that stands by takes the place of a dead voter: one that has caught up, and is not meant for a certain place; those that are promoted by themselves have
+ * been. One at a time; and no voter goes without another one coming, or a cluster could shrink until its last member is the only copy.
+ */
+const replaced = (core: Core): Configuration.Configuration => {
+  const { configuration } = core
+  if (configuration.settings.deadMembers !== "replace") return configuration
+  const dead = configuration.voters.find((id) => DeadMembers.isDead(core, id))
+  const spare = configuration.members.find((member) =>
+    !member.witness && member.replaces === undefined && isReady(core, member.id)
+  )
+  return dead === undefined || spare === undefined ? configuration : promoted(without(configuration, dead), spare.id)
 }
 
 const propose = (core: Core, next: Configuration.Configuration): LogIndex =>

@@ -81,6 +81,9 @@ export interface Outputs {
   /** Reads of this member that may go ahead once `index` is applied; -1: ask again later. */
   readonly reads: Array<{ readonly id: number; readonly index: LogIndex }>
   readonly settled: Array<Settled>
+  /** Voters that a leader takes for dead from now on, and those of them that it has heard again. */
+  readonly silent: Array<MemberId>
+  readonly heardAgain: Array<MemberId>
   /** Peers that need a snapshot. */
   readonly snapshots: Array<MemberId>
   /** Snapshots that the leader offers and that are worth taking. */
@@ -102,6 +105,8 @@ export const make = (): Outputs => ({
   forwards: [],
   reads: [],
   settled: [],
+  silent: [],
+  heardAgain: [],
   snapshots: [],
   offers: [],
   truncatedFrom: 0,
@@ -117,6 +122,8 @@ export const clear = (outputs: Outputs): void => {
   outputs.forwards.length = 0
   outputs.reads.length = 0
   outputs.settled.length = 0
+  outputs.silent.length = 0
+  outputs.heardAgain.length = 0
   outputs.snapshots.length = 0
   outputs.offers.length = 0
   outputs.truncatedFrom = 0

@@ -34,6 +34,10 @@ export class Progress {
   confirmedAt = -Infinity
   /** When it last answered. */
   heardAt = -Infinity
+  /** Since when its silence counts, if it never answered. */
+  watchedSince: number
+  /** It has not answered for so long that it is taken for dead. */
+  isSilent = false
   /** Index of the snapshot that is on its way. */
   snapshotIndex: LogIndex = 0
   /** When the configuration in force first did without this member. */
@@ -55,6 +59,7 @@ export class Progress {
     this.next = options.next
     this.catchUpIndex = options.next - 1
     this.catchUpSince = options.now
+    this.watchedSince = options.now
     this.window = new Window(options.windowMessagesMax, options.windowBytesMax)
   }
 

@@ -5,6 +5,7 @@
  */
 import type * as Configuration from "./Configuration.ts"
 import type { Core } from "./Core.ts"
+import * as DeadMembers from "./DeadMembers.ts"
 import * as Election from "./Election.ts"
 import type { LogIndex, MemberId, Term } from "./Entry.ts"
 import type { Applied, Connected, FromPeer, Propose, Sent, Unreachable, Written } from "./Input.ts"
@@ -133,12 +134,13 @@ const forgetLeavers = (core: Core): void => {
 /** Check-quorum: a leader that a quorum does not answer steps down, so that nobody waits for it (dissertation §6.2). */
 export const onQuorumTimer = (core: Core): void => {
   if (core.now < core.quorumDeadline) return
+  const lateMillis = core.now - core.quorumDeadline
   core.quorumDeadline = core.now + core.settings.electionTimeoutMillis
   if (!Quorum.isQuorum(core.configuration, (id) => core.answers(id))) Election.becomeFollower(core, core.term, "")
   else if (isWedged(core)) {
     Transfer.giveWay(core)
     Election.becomeFollower(core, core.term, "")
-  }
+  } else DeadMembers.onQuorum(core, lateMillis)
 }
 
 /**

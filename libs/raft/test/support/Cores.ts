@@ -98,6 +98,8 @@ export class Node {
   checked = 0
   reads: Array<{ readonly id: number; readonly index: LogIndex }> = []
   settled: Array<Settled> = []
+  /** Members that were reported silent, and heard again, such as `silent 1`. */
+  silences: Array<string> = []
   refusals: Array<Outputs["refusals"][number]> = []
   accepted: Array<string> = []
   removed = false
@@ -332,6 +334,8 @@ export class Node {
     this.reads.push(...out.reads)
     this.settled.push(...out.settled)
     this.refusals.push(...out.refusals)
+    for (const id of out.silent) this.silences.push(`silent ${Number.parseInt(id, 16)}`)
+    for (const id of out.heardAgain) this.silences.push(`heard ${Number.parseInt(id, 16)}`)
     this.removed ||= out.removed
     this.held.push(...out.messages)
     const ready = this.held.filter(({ after }) => after <= core.writtenNumber)

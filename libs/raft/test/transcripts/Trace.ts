@@ -206,6 +206,9 @@ const cause = (input: Input, self: string, role: RoleName): string | undefined =
 }
 
 const change = (change: Change): string => {
+  if (change._tag === "Configure") {
+    return `configure ${Object.entries(change.settings).map(([name, value]) => `${name}=${value}`).join(" ")}`
+  }
   const id = change._tag === "Join" ? change.member.id : change.id
   const forced = (change._tag === "Promote" || change._tag === "Leave") && change.force
   return `${change._tag.toLowerCase()} ${Notation.name(id)}${forced ? " forced" : ""}`
