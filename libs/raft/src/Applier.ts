@@ -17,7 +17,7 @@ import type { LogStoreError } from "./LogStore.ts"
 import { LogStore } from "./LogStore.ts"
 import type { Mailbox } from "./Mailbox.ts"
 import type { Proposals } from "./Proposals.ts"
-import type { Sessions } from "./Sessions.ts"
+import type { Plan, Sessions } from "./Sessions.ts"
 import type { RaftMeta, StateMachineError } from "./StateMachine.ts"
 import { StateMachine } from "./StateMachine.ts"
 import * as Wakeup from "./Wakeup.ts"
@@ -38,11 +38,13 @@ export interface Applier {
 export const make = Effect.fnUntraced(function*(options: {
   readonly head: MetaCodec.Head
   readonly sessions: Sessions
+  /** No commands are handed over: they have come without their payloads. */
+  readonly witness: boolean
   readonly cache: EntryCache
   readonly mailbox: Mailbox
   readonly proposals: Proposals
 }) {
-  const { cache, mailbox, proposals } = options
+  const { cache, mailbox, proposals, witness } = options
   const logStore = yield* LogStore
   const stateMachine = yield* StateMachine
   const wakeup = yield* Wakeup.make
@@ -64,7 +66,7 @@ export const make = Effect.fnUntraced(function*(options: {
       entries.length > 0 && entries[0]!.index === head.index + 1,
       `entry ${head.index + 1} is committed, but cannot be read from the log`
     )
-    const plan = sessions.plan(entries)
+    const plan = witness ? nothing : sessions.plan(entries)
     const next = headAfter(head, entries, sessions.openGroup)
     const meta: RaftMeta = { head: MetaCodec.encodeHead(next), changes: plan.changes }
     const results = yield* stateMachine.apply(plan.commands, meta)
@@ -101,6 +103,15 @@ export const make = Effect.fnUntraced(function*(options: {
   }
   return applier
 })
+
+/** A witness carries out nothing, and keeps no sessions: all that it applies is the configuration. */
+const nothing: Plan = {
+  commands: [],
+  answered: [],
+  changes: () => [],
+  answers: () => [],
+  refusals: new Map()
+}
 
 const headAfter = (
   head: MetaCodec.Head,

@@ -56,6 +56,7 @@ export interface Member {
   /** Where the replicators of a leader find their permits; a permit may be there before its replicator is. */
   readonly slots: Map<MemberId, Slot>
   readonly encoded: Encoded
+  readonly encodedBare: Encoded
   /** Snapshot transfers under way, and the peers that wait for one. */
   readonly transfers: Map<MemberId, Transfer>
   /** Peers that have a snapshot, and not yet what was written since. */

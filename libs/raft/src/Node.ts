@@ -6,10 +6,13 @@ import * as ConfigurationCodec from "./codec/ConfigurationCodec.ts"
 import * as SessionCodec from "./codec/SessionCodec.ts"
 import * as Compactor from "./Compactor.ts"
 import type { RoleName } from "./core/Core.ts"
+import * as Configuration from "./core/Configuration.ts"
 import { Core } from "./core/Core.ts"
 import type { MemberId } from "./core/Entry.ts"
 import * as Lease from "./core/Lease.ts"
 import { LogShape } from "./core/LogShape.ts"
+import * as Membership from "./core/Membership.ts"
+import * as Quorum from "./core/Quorum.ts"
 import { EntryCache } from "./EntryCache.ts"
 import * as Events from "./Events.ts"
 import { Forwards } from "./Forwards.ts"
@@ -22,7 +25,7 @@ import { now, peers, vital } from "./Member.ts"
 import type { ChangeWish } from "./PeerMessage.ts"
 import type { Group, Purpose } from "./Proposals.ts"
 import { Completer, Proposals } from "./Proposals.ts"
-import { MembershipError, type MemberStopped, type RaftError } from "./RaftError.ts"
+import { MembershipError, MemberStopped, RaftError } from "./RaftError.ts"
 import type { MembershipChange, Options, RaftNode, Status } from "./RaftNode.ts"
 import { Readers } from "./Readers.ts"
 import * as Recovery from "./Recovery.ts"
@@ -32,6 +35,7 @@ import * as Follower from "./roles/Follower.ts"
 import * as Leader from "./roles/Leader.ts"
 import * as Learner from "./roles/Learner.ts"
 import * as PreCandidate from "./roles/PreCandidate.ts"
+import * as Witness from "./roles/Witness.ts"
 import * as Session from "./Session.ts"
 import * as Silences from "./Silences.ts"
 import * as SnapshotReceiver from "./SnapshotReceiver.ts"
@@ -46,7 +50,8 @@ const roles: { readonly [Role in RoleName]: (member: Member) => Effect.Effect<Ro
   PreCandidate: PreCandidate.run,
   Candidate: Candidate.run,
   Leader: Leader.run,
-  Learner: Learner.run
+  Learner: Learner.run,
+  Witness: Witness.run
 }
 
 export const make = Effect.fnUntraced(function*(options: Options) {
@@ -146,7 +151,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
       ([id]) => SessionCodec.decodeId(id!)
     )
 
-  const readBarrier: RaftNode["Service"]["readBarrier"] = (callOptions) =>
+  const barrier: RaftNode["Service"]["readBarrier"] = (callOptions) =>
     Effect.callback((resume) => {
       const time = now(member)
       const maxStalenessMillis = callOptions?.maxStalenessMillis ?? 0
@@ -176,7 +181,8 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     id: options.id,
     propose,
     openSession,
-    readBarrier,
+    readBarrier: core.witness ? () => Effect.fail(holdsNothing()) : barrier,
+    configuration: (callOptions) => Effect.map(barrier(callOptions), () => core.configuration),
     changeMembership: (wish, callOptions) =>
       Effect.map(change(wishOf(wish), callOptions?.timeoutMillis), () => core.configuration),
     transferLeadership: (to, callOptions) =>
@@ -196,10 +202,12 @@ const assemble = Effect.fnUntraced(function*(options: Options) {
   const clock = yield* Clock.Clock
   const random = yield* Random.Random
 
+  const witness = options.witness ?? false
   const recovered = yield* Recovery.found(options.configuration, yield* Recovery.restore)
   const { head, log, sessions } = recovered
   const core = new Core({
     id: options.id,
+    witness,
     settings: {
       electionTimeoutMillis: options.electionTimeoutMillis ?? 1000,
       heartbeatMillis: options.heartbeatMillis ?? 100,
@@ -221,11 +229,17 @@ const assemble = Effect.fnUntraced(function*(options: Options) {
     now: now({ clock }),
     jitter: random.nextDoubleUnsafe()
   })
+  for (const { configuration } of core.configurations) {
+    const own = Configuration.find(configuration, options.id)
+    if (own !== undefined && own.witness !== witness) {
+      return yield* new MemberStopped({ message: Membership.mistaken(own) })
+    }
+  }
   const mailbox = yield* Mailbox.make
   const cache = new EntryCache()
   const firstId = () => 1 + Math.floor(random.nextDoubleUnsafe() * 0x1_0000_0000_0000)
   const proposals = new Proposals(mailbox.wakeup, firstId())
-  const applier = yield* Applier.make({ head, sessions, cache, mailbox, proposals })
+  const applier = yield* Applier.make({ head, sessions, witness, cache, mailbox, proposals })
   const member: Member = {
     core,
     stopped: yield* Deferred.make<never, MemberStopped>(),
@@ -250,6 +264,7 @@ const assemble = Effect.fnUntraced(function*(options: Options) {
     makeWakeup: yield* Wakeup.maker,
     slots: new Map(),
     encoded: Replicator.makeEncoded(),
+    encodedBare: Replicator.makeEncoded(true),
     transfers: new Map(),
     catchingUp: new Map(),
     snapshotsWanted: [],
@@ -293,6 +308,9 @@ const reportMalformed = (member: Member): Effect.Effect<never> =>
     member.malformed = 0
   }))
 
+const holdsNothing = (): RaftError =>
+  new RaftError({ reason: "Witness", message: "This member is a witness and holds no data; ask another." })
+
 const leaderOf = (core: Core): Option.Option<MemberId> => core.leader === "" ? Option.none() : Option.some(core.leader)
 
 const statusOf = (member: Member, time: number): Status => {
@@ -307,6 +325,7 @@ const statusOf = (member: Member, time: number): Status => {
     lastIndex: core.log.lastIndex,
     previousIndex: core.log.previousIndex,
     configuration: core.configuration,
+    copies: Quorum.copies(core.configuration),
     peers: Array.from(core.role === "Leader" ? core.progress.values() : [], (progress) => ({
       id: progress.id,
       matchIndex: progress.match,
@@ -329,12 +348,12 @@ const explanations: { readonly [Reason in ChangeReason]: string } = {
   Pending: "Another change of membership or leadership is under way; wait for it and try again.",
   NotReady: "Not ready: the leader is new, or the learner has not caught up; try again soon.",
   NoQuorum: "The members that would form the new quorum do not answer; bring them up, or force the change.",
-  LastVoter: "The last voter cannot leave the cluster.",
+  LastVoter: "The last voter that holds data cannot leave the cluster.",
   NotFound: "No such member.",
-  Conflict: "The id, name or address belongs to another member.",
+  Conflict: "The id, name or address belongs to another member, or to a witness where this is none.",
   Invalid:
     "A value is out of its bounds: a priority has 32 bits, and deadMemberMillis is at least 10 election timeouts.",
-  NotVoter: "Leadership goes to voters only, and no other voter answers.",
+  NotVoter: "Leadership goes to voters that hold data only, and no other one answers.",
   NoLeader: "No leader was known before the deadline; nothing changed, try again.",
   Unknown: "The outcome is not known: the leader changed or the deadline passed; look at the members before repeating.",
   Timeout: "Leadership did not move within an election timeout and stays where it is; try again.",

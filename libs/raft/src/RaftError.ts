@@ -12,6 +12,7 @@ import { Schema } from "effect"
  * - `Unknown`: the deadline passed, or the link to the leader broke, with the entry possibly in the log. It may or may not take effect: read before repeating.
  * - `Stopped`: this member is stopping; nothing was appended here, try another.
  * - `Expired`: the session is not open any more. This attempt has no effect; whether an earlier one had is not known: open another session, and read before repeating.
+ * - `Witness`: this member holds no data, so nothing can be read here; ask another.
  */
 export const Reason = Schema.Literals([
   "NoLeader",
@@ -21,7 +22,8 @@ export const Reason = Schema.Literals([
   "TooLarge",
   "Unknown",
   "Stopped",
-  "Expired"
+  "Expired",
+  "Witness"
 ])
 export type Reason = typeof Reason.Type
 
@@ -36,9 +38,10 @@ export class RaftError extends Schema.TaggedError<RaftError>()("RaftError", {
  * - `Pending`: another change is under way; wait for it.
  * - `NotReady`: the leader has not committed an entry of its term yet, or the learner has not caught up; try again soon.
  * - `NoQuorum`: the members that would form the new quorum do not answer now; bring them up, or force.
- * - `LastVoter`: the last voter cannot leave.
- * - `NotFound`: no such member. `Conflict`: id, name or address is taken by another member. `Invalid`: a value is out of its bounds; do not try again.
- * - `NotVoter`: leadership goes to voters only.
+ * - `LastVoter`: the last voter that holds data cannot leave.
+ * - `NotFound`: no such member. `Conflict`: id, name or address is taken by another member, or by one that is a witness where this is none.
+ * - `Invalid`: a value is out of its bounds; do not try again.
+ * - `NotVoter`: leadership goes only to voters that hold data.
  * - `NoLeader`, `Busy`, `Stopped`, `Lost`, `Unknown`: as in `RaftError`. `Timeout`: leadership did not move in one election timeout, and stays.
  */
 export class MembershipError extends Schema.TaggedError<MembershipError>()("MembershipError", {

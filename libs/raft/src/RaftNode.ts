@@ -28,6 +28,8 @@ export interface Status {
   /** Last index that was compacted away. */
   readonly previousIndex: LogIndex
   readonly configuration: Configuration
+  /** How many members hold the data of what is acknowledged, at least; witnesses hold none. */
+  readonly copies: number
   /** On the leader: how far each other member is, and whether it answered within the last election timeout. */
   readonly peers: ReadonlyArray<{ readonly id: MemberId; readonly matchIndex: LogIndex; readonly active: boolean }>
   /** On the leader: it has a lease, and reads go ahead without a round. */
@@ -39,7 +41,7 @@ export interface Status {
 /**
  * A wish to change who takes part, and how.
  *
- * - `Join`: add as a learner. The same id and addresses again is no change; `replaces` names a member whose place it takes, in one joint change, once it has caught up.
+ * - `Join`: add as a learner, a witness too. The same id and addresses again is no change; `replaces` names a member whose place it takes, in one joint change, once it has caught up.
  * - `Promote`: make a caught-up learner a voter. `Leave`: remove. `Update`: new addresses, or another priority, of a present member.
  * - `Configure`: other settings of the cluster; what is left out stays. `Invalid` if `deadMemberMillis` is less than 10 election timeouts.
  * - `force` skips the check that the new quorum answers now.
@@ -98,9 +100,12 @@ export class RaftNode extends Context.Service<RaftNode, {
 
   /**
    * Succeeds once this member has applied everything that was committed when it was called: a read of the local state machine is then linearizable
-   * (dissertation §6.4). Works on any member; concurrent calls share rounds.
+   * (dissertation §6.4). Works on any member but a witness, which has nothing to read and fails with `Witness` at once; concurrent calls share rounds.
    */
   readonly readBarrier: (options?: ReadOptions) => Effect.Effect<LogIndex, RaftError>
+
+  /** Who takes part, with every change that was committed when this was called. Works on any member; concurrent calls share rounds. */
+  readonly configuration: (options?: CallOptions) => Effect.Effect<Configuration, RaftError>
 
   /** Changes membership through the leader; succeeds when the new configuration (both steps of a joint one) is committed. */
   readonly changeMembership: (
@@ -137,8 +142,11 @@ export interface Options {
    */
   readonly configuration: Option.Option<Configuration>
   /**
-   * A follower that hears nothing for one to two of these stands for election. Default 1000. Give all members the same: leader leases rest on it.
+   * Default false. A witness votes and acknowledges, holds no data and never leads; its state machine is `WitnessStateMachine.layer`. For the life of the member, and its
+   * entry in the configuration says the same, or it stops.
    */
+  readonly witness?: boolean
+  /** A follower that hears nothing for one to two of these stands for election. Default 1000. Give all members the same: leader leases rest on it. */
   readonly electionTimeoutMillis?: number
   /** Default 100. */
   readonly heartbeatMillis?: number

@@ -33,15 +33,22 @@ export const handOver = (slot: Slot, permit: Permit): void => {
   slot.wakeup.ringUnsafe()
 }
 
-/** The last block of entries that was encoded: peers in step with each other need the same one. */
+/** The last block of entries that was encoded: peers in step with each other need the same one. Witnesses have one of their own, `bare` of payloads. */
 export interface Encoded {
+  readonly bare: boolean
   firstIndex: number
   count: number
   lastTerm: number
   bytes: Uint8Array
 }
 
-export const makeEncoded = (): Encoded => ({ firstIndex: 0, count: 0, lastTerm: 0, bytes: new Uint8Array(0) })
+export const makeEncoded = (bare = false): Encoded => ({
+  bare,
+  firstIndex: 0,
+  count: 0,
+  lastTerm: 0,
+  bytes: new Uint8Array(0)
+})
 
 export const run = Effect.fnUntraced(function*(options: {
   readonly peer: MemberId
@@ -69,7 +76,7 @@ export const run = Effect.fnUntraced(function*(options: {
       return mailbox.complete({ _tag: "Unreachable", peer })
     }
     let bytes = 0
-    for (const entry of entries) bytes += entry.bytes
+    if (!encoded.bare) { for (const entry of entries) bytes += entry.bytes }
     mailbox.complete({ _tag: "Sent", peer, permit: permit.permit, to: permit.previousIndex + entries.length, bytes })
   }
 
@@ -110,7 +117,7 @@ const encodeBlock = (encoded: Encoded, entries: ReadonlyArray<Entry>): Uint8Arra
     encoded.firstIndex = firstIndex
     encoded.count = entries.length
     encoded.lastTerm = lastTerm
-    encoded.bytes = Codec.encodeEntries(entries)
+    encoded.bytes = encoded.bare ? Codec.encodeBareEntries(entries) : Codec.encodeEntries(entries)
   }
   return encoded.bytes
 }

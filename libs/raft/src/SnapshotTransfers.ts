@@ -1,10 +1,12 @@
 /** Gives every peer that needs a snapshot one, and keeps the log that its receiver will ask for next. */
 import { Effect } from "effect"
+import * as MetaCodec from "./codec/MetaCodec.ts"
 import type { LogIndex, MemberId } from "./core/Entry.ts"
 import * as Limits from "./Limits.ts"
 import type { Member, Pin } from "./Member.ts"
 import { vital } from "./Member.ts"
 import * as SnapshotSender from "./SnapshotSender.ts"
+import * as VolatileSnapshot from "./VolatileSnapshot.ts"
 
 /** One snapshot transfer per peer that needs one. */
 export const run = (member: Member) =>
@@ -22,9 +24,11 @@ export const run = (member: Member) =>
 const sendSnapshot = Effect.fnUntraced(function*(member: Member, peer: MemberId, snapshot: number) {
   const { applier, core, mailbox, transfers } = member
   const term = core.term
-  const { head, reader } = yield* applier.pause(
-    Effect.map(member.stateMachine.snapshot, (reader) => ({ reader, head: applier.head() }))
-  )
+  const { head, reader } = core.progress.get(peer)?.witness === true
+    ? headOnly(applier.head())
+    : yield* applier.pause(
+      Effect.map(member.stateMachine.snapshot, (reader) => ({ reader, head: applier.head() }))
+    )
   const isLeading = () => core.role === "Leader" && core.term === term
   /** An acknowledgement shows it too: the receiver's last word about the snapshot may be lost. */
   const hasIt = () => isLeading() && (core.progress.get(peer)?.match ?? 0) >= head.index
@@ -55,6 +59,12 @@ const sendSnapshot = Effect.fnUntraced(function*(member: Member, peer: MemberId,
   )
   yield* Effect.logInfo(`member ${peer} ${delivered ? "has" : "did not take"} the snapshot up to entry ${head.index}`)
   mailbox.complete({ _tag: "SnapshotSent", peer, index: head.index, delivered })
+})
+
+/** Clients' sessions stay where their records are. */
+const headOnly = (head: MetaCodec.Head) => ({
+  head,
+  reader: VolatileSnapshot.headOnly(MetaCodec.encodeHead({ ...head, group: undefined }))
 })
 
 /**

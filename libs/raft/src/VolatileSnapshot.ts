@@ -3,10 +3,11 @@
  * Nothing here holds more of it than a block and one chunk.
  */
 import { Effect, Option, Stream } from "effect"
+import { Reader, Writer } from "./codec/Bytes.ts"
 import * as Codec from "./codec/SnapshotCodec.ts"
 import * as Limits from "./Limits.ts"
 import type { SnapshotDraft, StoredSnapshot } from "./SnapshotStore.ts"
-import type { RecoveredMeta } from "./StateMachine.ts"
+import type { RecoveredMeta, SnapshotReader } from "./StateMachine.ts"
 import { StateMachineError } from "./StateMachine.ts"
 
 export const refused = (message: string): StateMachineError => new StateMachineError({ reason: "Snapshot", message })
@@ -35,6 +36,21 @@ export const write = Effect.fnUntraced(function*(
   yield* Stream.runForEachArray(state, (chunks) => writeItems(Codec.Kind.State, chunks))
   yield* draft.write(encoder.finish())
 })
+
+/** A snapshot that has only raft's head in it: what a witness gets, whatever the state machine here is. Small enough to be held whole. */
+export const headOnly = (head: Uint8Array): SnapshotReader => {
+  const encoder = new Codec.Encoder()
+  const blocks = [...encoder.item(Codec.Kind.Head, head), encoder.finish()]
+  return {
+    read: (cursor) => {
+      const number = cursor.length === 0 ? 0 : new Reader(cursor).uint32()
+      const data = blocks[number]
+      if (data === undefined) return Effect.fail(refused("the cursor points behind the snapshot"))
+      const next = number + 1 < blocks.length ? Option.some(new Writer(4).uint32(number + 1).finish()) : Option.none()
+      return Effect.succeed({ data, next })
+    }
+  }
+}
 
 /** Looks at blocks as they come, and keeps the bookkeeping in them. Mutable. */
 export class Check {

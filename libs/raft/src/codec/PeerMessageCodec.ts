@@ -111,6 +111,16 @@ export const encodeEntries = (entries: ReadonlyArray<Entry.Entry>): Uint8Array =
   return bytes
 }
 
+/** The same for a witness, which needs to know that there is an entry, and of its payload only who takes part. */
+export const encodeBareEntries = (entries: ReadonlyArray<Entry.Entry>): Uint8Array => encodeEntries(entries.map(bare))
+
+const bare = (entry: Entry.Entry): Entry.Entry =>
+  entry.bytes === 0 || entry.kind === EntryKind.Configuration
+    ? entry
+    : Entry.make(entry.index, entry.term, entry.kind, noPayload)
+
+const noPayload = new Uint8Array(0)
+
 /** Throws `Malformed` for anything that is not a whole and sensible message. */
 export const decode = (bytes: Uint8Array): PeerMessage => {
   const reader = new Reader(bytes)

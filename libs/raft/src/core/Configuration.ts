@@ -15,7 +15,7 @@ export interface Member {
   readonly clientAddress: string
   /** Whether the leader promotes this learner by itself once it has caught up. */
   readonly autoPromote: boolean
-  /** The member keeps no data: it votes and acknowledges only. */
+  /** The member keeps no data: it votes and acknowledges only. For life: nothing makes a full member of it. */
   readonly witness: boolean
   /** Preference in elections; 0 is normal. A voter gives those of a higher priority one election timeout's start. */
   readonly priority: number
@@ -43,6 +43,13 @@ export const isVoter = (configuration: Configuration, id: MemberId): boolean =>
 
 export const isLearner = (configuration: Configuration, id: MemberId): boolean =>
   !isVoter(configuration, id) && configuration.members.some((member) => member.id === id)
+
+export const isWitness = (configuration: Configuration, id: MemberId): boolean =>
+  find(configuration, id)?.witness === true
+
+/** Whether somebody with a vote holds data. Where nobody does, nobody can lead. */
+export const hasFullVoter = (configuration: Configuration): boolean =>
+  configuration.voters.some((id) => !isWitness(configuration, id))
 
 export const find = (configuration: Configuration, id: MemberId): Member | undefined =>
   configuration.members.find((member) => member.id === id)

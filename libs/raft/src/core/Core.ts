@@ -19,7 +19,7 @@ import type { Progress } from "./Progress.ts"
 import * as Read from "./Read.ts"
 import * as Replication from "./Replication.ts"
 
-export type RoleName = "Follower" | "PreCandidate" | "Candidate" | "Leader" | "Learner"
+export type RoleName = "Follower" | "PreCandidate" | "Candidate" | "Leader" | "Learner" | "Witness"
 
 export interface Settings {
   /** A follower that hears nothing for one to two of these stands for election. The same on all members. */
@@ -47,6 +47,8 @@ interface PendingAppend {
 export class Core {
   readonly id: MemberId
   readonly settings: Settings
+  /** This member keeps no data. It was started as such, and its configuration says the same. */
+  readonly witness: boolean
   readonly out: Output.Outputs = Output.make()
 
   /** Monotonic time in milliseconds, and a random number in [0, 1), both as of the present batch. */
@@ -121,6 +123,8 @@ export class Core {
   constructor(options: {
     readonly id: MemberId
     readonly settings: Settings
+    /** Default false. */
+    readonly witness?: boolean
     readonly hardState: HardState
     readonly log: LogShape
     readonly appliedIndex: LogIndex
@@ -132,6 +136,7 @@ export class Core {
   }) {
     this.id = options.id
     this.settings = options.settings
+    this.witness = options.witness ?? false
     this.term = options.hardState.term
     this.vote = options.hardState.vote
     this.log = options.log
@@ -142,7 +147,7 @@ export class Core {
       ? [{ index: 0, configuration: Configuration.empty }]
       : [...options.configurations]
     this.wasMember = this.configurations.some((entry) => Configuration.find(entry.configuration, this.id) !== undefined)
-    this.role = this.isElectable ? "Follower" : "Learner"
+    this.role = this.restingRole
     this.now = options.now
     this.startedAt = this.now
     this.contactAt = -Infinity
@@ -179,6 +184,11 @@ export class Core {
   /** How much longer than usual this member waits before it stands for election: whom elections prefer to it goes first. */
   get deferenceMillis(): number {
     return Configuration.prefersAnother(this.configuration, this.id) ? this.settings.electionTimeoutMillis : 0
+  }
+
+  /** What this member is while it neither leads nor wants to. A witness could serve nobody as a leader, so it never becomes one. */
+  get restingRole(): RoleName {
+    return this.witness ? "Witness" : this.isElectable ? "Follower" : "Learner"
   }
 
   /** What may be applied: committed, and in this member's own durable log. */

@@ -90,12 +90,16 @@ const learner: Columns = {
   ElectionTimer: Election.onContactTimer
 }
 
+/** Its answer counts, and that is all: whoever asks it for anything else is sent to the leader. */
+const witness: Columns = learner
+
 const table: { readonly [Role in RoleName]: Columns } = {
   Follower: follower,
   PreCandidate: preCandidate,
   Candidate: candidate,
   Leader: leader,
-  Learner: learner
+  Learner: learner,
+  Witness: witness
 }
 
 export const dispatch = (core: Core, input: Input): void => {

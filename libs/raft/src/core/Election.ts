@@ -21,7 +21,7 @@ export const onElectionTimer = (core: Core): void => {
   else becomePreCandidate(core)
 }
 
-/** A learner never stands for election; it only stops believing in a leader that is silent. */
+/** A learner or a witness never stands for election; it only stops believing in a leader that is silent. */
 export const onContactTimer = (core: Core): void => {
   if (core.now < core.electionDeadline) return
   core.leader = ""
@@ -79,7 +79,7 @@ export const onWritten = (core: Core, input: Written): void => {
   tally(core)
 }
 
-/** Follower, or learner: whatever the configuration says. Learning of a higher term forgets the vote of the lower one. */
+/** Follower, learner or witness: whatever the member is. Learning of a higher term forgets the vote of the lower one. */
 export const becomeFollower = (core: Core, term: Term, leader: MemberId): void => {
   const deposed = core.role === "Leader"
   if (term > core.term) {
@@ -91,7 +91,7 @@ export const becomeFollower = (core: Core, term: Term, leader: MemberId): void =
   }
   core.leader = leader
   if (deposed) resign(core)
-  enter(core, core.isElectable ? "Follower" : "Learner")
+  enter(core, core.restingRole)
   core.contactBroken = false
   core.electionTimeout = core.settings.electionTimeoutMillis * (1 + core.jitter)
   restartElectionTimer(core)
@@ -100,10 +100,9 @@ export const becomeFollower = (core: Core, term: Term, leader: MemberId): void =
 
 /** A configuration that came or went may have made a voter of a learner, or the reverse. */
 export const followConfiguration = (core: Core): void => {
-  if (core.role === "Leader") return
-  const voter = core.isElectable
-  if (voter === (core.role !== "Learner")) return
-  enter(core, voter ? "Follower" : "Learner")
+  if (core.role === "Leader" || core.witness) return
+  if (core.isElectable === (core.role !== "Learner")) return
+  enter(core, core.restingRole)
   restartElectionTimer(core)
 }
 

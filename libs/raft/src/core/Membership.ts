@@ -11,6 +11,7 @@ import * as DeadMembers from "./DeadMembers.ts"
 import * as Election from "./Election.ts"
 import type { LogIndex, MemberId } from "./Entry.ts"
 import type { Change, ChangeMembership } from "./Input.ts"
+import { invariant } from "./Invariant.ts"
 import type { ChangeRefusal } from "./Output.ts"
 import type { Progress } from "./Progress.ts"
 import * as Quorum from "./Quorum.ts"
@@ -37,9 +38,19 @@ export const onChangeElsewhere = (core: Core, { id }: ChangeMembership): void =>
 export const adopt = (core: Core, index: LogIndex, configuration: Configuration.Configuration): void => {
   core.configurations.push({ index, configuration })
   core.out.configurationChanged = true
-  if (Configuration.find(configuration, core.id) !== undefined) core.wasMember = true
+  const own = Configuration.find(configuration, core.id)
+  if (own !== undefined) {
+    invariant(own.witness === core.witness, mistaken(own))
+    core.wasMember = true
+  }
   if (core.role === "Leader") Replication.followConfiguration(core)
 }
+
+/** Why a member cannot be what the configuration takes it for. */
+export const mistaken = ({ name, witness }: Configuration.Member): string =>
+  witness
+    ? `the cluster has ${name} as a witness, but it was started as a full member: start it as a witness`
+    : `the cluster has ${name} as a full member, but it was started as a witness: start it as a full member`
 
 /** The leader's commit index has moved: finish a joint change, answer who asked, and leave, with a successor asked to stand, if it is no longer a member. */
 export const onCommitted = (core: Core): void => {
@@ -82,7 +93,9 @@ export const settle = (core: Core): void => {
   if (isChanging(core) || core.commitIndex < core.leaderSince || core.transfer !== undefined) return
   let next = core.configuration
   for (const member of core.configuration.members) {
-    if (member.autoPromote && !member.witness && isReady(core, member.id)) next = promoted(next, member.id)
+    if (!member.autoPromote || !isReady(core, member.id)) continue
+    const larger = promoted(next, member.id)
+    if (Configuration.hasFullVoter(larger)) next = larger
   }
   if (next === core.configuration) next = replaced(core)
   if (next !== core.configuration && answers(core, next)) propose(core, next)
@@ -136,7 +149,7 @@ const plan = (core: Core, change: Change): Configuration.Configuration | ChangeR
       const { member } = change
       const present = Configuration.find(configuration, member.id)
       if (present !== undefined) {
-        if (present.name !== member.name) return "Conflict"
+        if (present.name !== member.name || present.witness !== member.witness) return "Conflict"
         return updated(configuration, {
           ...present,
           peerAddress: member.peerAddress,
@@ -151,7 +164,10 @@ const plan = (core: Core, change: Change): Configuration.Configuration | ChangeR
       if (member.replaces !== undefined && Configuration.find(configuration, member.replaces) === undefined) {
         return "NotFound"
       }
-      return { ...configuration, members: [...members, member] }
+      const joined = { ...configuration, members: [...members, member] }
+      return member.replaces === undefined || Configuration.hasFullVoter(promoted(joined, member.id))
+        ? joined
+        : "LastVoter"
     }
     case "Update": {
       const present = Configuration.find(configuration, change.id)
@@ -169,13 +185,17 @@ const plan = (core: Core, change: Change): Configuration.Configuration | ChangeR
     case "Promote":
       if (Configuration.find(configuration, change.id) === undefined) return "NotFound"
       if (voters.includes(change.id)) return configuration
-      return change.force || isReady(core, change.id) ? promoted(configuration, change.id) : "NotReady"
+      if (!change.force && !isReady(core, change.id)) return "NotReady"
+      return withData(promoted(configuration, change.id))
     case "Leave":
       if (Configuration.find(configuration, change.id) === undefined) return "NotFound"
-      if (voters.length === 1 && voters[0] === change.id) return "LastVoter"
-      return without(configuration, change.id)
+      return withData(without(configuration, change.id))
   }
 }
+
+/** Witnesses alone hold nothing and elect nobody. */
+const withData = (next: Configuration.Configuration): Configuration.Configuration | ChangeRefusal =>
+  Configuration.hasFullVoter(next) ? next : "LastVoter"
 
 /** A priority is stored in 32 bits. */
 const isPriority = (priority: number): boolean => priority === (priority | 0)
@@ -228,6 +248,6 @@ const isChanging = (core: Core): boolean => isUncommitted(core) || Configuration
 const changesVoters = (from: Configuration.Configuration, to: Configuration.Configuration): boolean =>
   from.voters.length !== to.voters.length || from.voters.some((id) => !to.voters.includes(id))
 
-/** Whether the members that would form the new quorum answer now. */
+/** Whether the members that would form the new quorum answer now, and enough of those that hold data among them. */
 const answers = (core: Core, next: Configuration.Configuration): boolean =>
-  Quorum.isQuorum(next, (id) => core.answers(id))
+  Quorum.isQuorum(next, (id) => core.answers(id)) && Quorum.copiedValue(next, (id) => core.answers(id) ? 1 : 0) === 1

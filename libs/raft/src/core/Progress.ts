@@ -13,6 +13,8 @@ export type ProgressState = "Probe" | "Replicate" | "Snapshot"
 
 export class Progress {
   readonly id: MemberId
+  /** It is sent only what enough others hold. */
+  readonly witness: boolean
   state: ProgressState = "Probe"
   /** Highest index known to be in that member's log, durably. */
   match: LogIndex = 0
@@ -50,12 +52,14 @@ export class Progress {
 
   constructor(options: {
     readonly id: MemberId
+    readonly witness: boolean
     readonly next: LogIndex
     readonly now: number
     readonly windowMessagesMax: number
     readonly windowBytesMax: number
   }) {
     this.id = options.id
+    this.witness = options.witness
     this.next = options.next
     this.catchUpIndex = options.next - 1
     this.catchUpSince = options.now

@@ -2,9 +2,12 @@
  * Majorities, of one set of voters or of two during a joint change. Every decision that needs a quorum (election, commit, read
  * confirmation, check-quorum) asks here, so that none can forget the second half.
  *
+ * Witnesses count like any voter, but hold no data, so this is also where it is said how many voters hold what a quorum has (`copies`).
+ *
  * Source: Raft paper §6; etcd-raft `quorum/`.
  */
 import type { Configuration } from "./Configuration.ts"
+import { isWitness } from "./Configuration.ts"
 import type { MemberId } from "./Entry.ts"
 
 export type Outcome = "won" | "lost" | "pending"
@@ -61,3 +64,47 @@ export const voteOutcome = (
 /** Whether the members for which `holds` is true form a quorum. */
 export const isQuorum = (configuration: Configuration, holds: (id: MemberId) => boolean): boolean =>
   voteOutcome(configuration, holds) === "won"
+
+/**
+ * How many of `voters` must hold an entry's data before a witness is told of the entry: as many full voters as the majority with the most witnesses has, and at
+ * least one. Then no quorum ever consists of witnesses that acknowledge what nobody holds, and what is on a witness is on so many others too.
+ */
+const fullNeeded = (configuration: Configuration, voters: ReadonlyArray<MemberId>): number => {
+  let needed = majority(voters.length)
+  for (const id of voters) if (isWitness(configuration, id)) needed--
+  return Math.max(needed, 1)
+}
+
+const copiedIn = (
+  configuration: Configuration,
+  voters: ReadonlyArray<MemberId>,
+  valueOf: (id: MemberId) => number
+): number => {
+  if (voters.length === 0) return Number.MAX_SAFE_INTEGER
+  scratch.length = 0
+  for (const id of voters) if (!isWitness(configuration, id)) scratch.push(valueOf(id))
+  scratch.sort(ascending)
+  return scratch[scratch.length - fullNeeded(configuration, voters)] ?? 0
+}
+
+/** The highest value that enough full voters have reached for witnesses to be told of it; both halves count in a joint change. */
+export const copiedValue = (configuration: Configuration, valueOf: (id: MemberId) => number): number =>
+  configuration.voters.length === 0
+    ? 0
+    : Math.min(
+      copiedIn(configuration, configuration.voters, valueOf),
+      copiedIn(configuration, configuration.outgoing, valueOf)
+    )
+
+/**
+ * How many full voters hold what is committed, at least: the copies of the data that an acknowledgement guarantees. 0 when nobody may vote.
+ */
+export const copies = (configuration: Configuration): number => {
+  const { outgoing, voters } = configuration
+  if (voters.length === 0) return 0
+  const incoming = fullNeeded(configuration, voters)
+  if (outgoing.length === 0) return incoming
+  const leaving = fullNeeded(configuration, outgoing)
+  const inBoth = voters.filter((id) => outgoing.includes(id) && !isWitness(configuration, id)).length
+  return Math.max(incoming, leaving, incoming + leaving - inBoth)
+}

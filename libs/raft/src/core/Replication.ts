@@ -192,12 +192,16 @@ export const settle = (core: Core): void => {
   for (const progress of core.progress.values()) feed(core, progress)
 }
 
+/** Up to where a member's log is known to be durable and this leader's. */
+const durableIndexOf = (core: Core, id: MemberId): LogIndex =>
+  id === core.id ? core.durableIndex : core.progress.get(id)?.match ?? 0
+
 /** An entry is committed when a quorum has it durably and it is of the leader's own term; earlier ones with it (Raft paper §5.4.2). */
 const advanceCommit = (core: Core): void => {
   core.matchChanged = false
   const index = Quorum.committedValue(
     core.configuration,
-    (id) => id === core.id ? core.durableIndex : core.progress.get(id)?.match ?? 0
+    (id) => durableIndexOf(core, id)
   )
   if (index <= core.commitIndex || core.log.termAt(index) !== core.term) return
   core.commitTo(index)
@@ -210,6 +214,15 @@ const advanceCommit = (core: Core): void => {
   Membership.onCommitted(core)
 }
 
+/**
+ * How far a peer's log may go. A witness gets no entry before enough full voters have it durably (`Quorum.copiedValue`): what only witnesses hold, nobody can
+ * lead with, and they would refuse their votes to everyone else.
+ */
+const sendableIndex = (core: Core, progress: Progress): LogIndex =>
+  progress.witness
+    ? Math.min(Quorum.copiedValue(core.configuration, (id) => durableIndexOf(core, id)), core.log.lastIndex)
+    : core.log.lastIndex
+
 const feed = (core: Core, progress: Progress): void => {
   if (progress.permitted || progress.state === "Snapshot") return
   if (progress.next <= core.log.previousIndex) {
@@ -218,9 +231,10 @@ const feed = (core: Core, progress: Progress): void => {
     core.out.snapshots.push(progress.id)
     return
   }
+  const sendable = sendableIndex(core, progress)
   const ready = progress.state === "Probe"
     ? !progress.probed
-    : progress.next <= core.log.lastIndex && !progress.window.isFull
+    : progress.next <= sendable && !progress.window.isFull
   if (ready) {
     progress.permitted = true
     progress.permit = ++core.permitNumber
@@ -231,7 +245,7 @@ const feed = (core: Core, progress: Progress): void => {
       term: core.term,
       previousIndex: progress.next - 1,
       previousTerm: core.log.termAt(progress.next - 1),
-      to: core.log.lastIndex,
+      to: sendable,
       commit: core.commitIndex,
       bytesMax: Math.min(core.settings.messageBytesMax, core.settings.windowBytesMax - progress.window.bytes)
     })
@@ -260,18 +274,19 @@ export const onCommitTimer = (core: Core): void => {
  */
 export const followConfiguration = (core: Core): void => {
   const { windowBytesMax, windowMessagesMax } = core.settings
-  const kept = new Set<MemberId>()
+  const kept = new Map<MemberId, Configuration.Member>()
   for (const { configuration } of core.configurations) {
-    for (const member of configuration.members) kept.add(member.id)
+    for (const member of configuration.members) kept.set(member.id, member)
   }
   for (const [id, progress] of core.progress) {
     if (kept.has(id)) progress.leavingSince = Infinity
     else if (progress.leavingSince === Infinity) progress.leavingSince = core.now
   }
-  for (const id of kept) {
+  for (const [id, { witness }] of kept) {
     if (id === core.id || core.progress.has(id)) continue
     const progress = new Progress({
       id,
+      witness,
       next: core.log.lastIndex + 1,
       now: core.now,
       windowMessagesMax,

@@ -7,6 +7,7 @@ import type { Core } from "./Core.ts"
 import type { MemberId } from "./Entry.ts"
 import type { Transfer } from "./Input.ts"
 import type { ChangeRefusal } from "./Output.ts"
+import type { Progress } from "./Progress.ts"
 
 export const onTransfer = (core: Core, { id, to }: Transfer): void => {
   const refuse = (refusal: ChangeRefusal) => core.out.settled.push({ id, refusal, leader: "" })
@@ -15,7 +16,7 @@ export const onTransfer = (core: Core, { id, to }: Transfer): void => {
   if (target === core.id) return void core.out.settled.push({ id, refusal: undefined, leader: core.id })
   const progress = core.progress.get(target)
   if (progress === undefined) return void refuse(target === "" ? "NotVoter" : "NotFound")
-  if (!core.configuration.voters.includes(target)) return void refuse("NotVoter")
+  if (!mayLead(core, progress)) return void refuse("NotVoter")
   core.transfer = { id, to: target, deadline: core.now + core.settings.electionTimeoutMillis, asked: false }
 }
 
@@ -60,11 +61,11 @@ const mostUpToDate = (core: Core): MemberId => {
   let best = ""
   let match = -1
   for (const progress of core.progress.values()) {
-    if (!core.configuration.voters.includes(progress.id) || !core.answers(progress.id) || progress.match <= match) {
-      continue
-    }
+    if (!mayLead(core, progress) || !core.answers(progress.id) || progress.match <= match) continue
     best = progress.id
     match = progress.match
   }
   return best
 }
+
+const mayLead = (core: Core, { id, witness }: Progress): boolean => !witness && core.configuration.voters.includes(id)

@@ -62,7 +62,13 @@ const replicators = Effect.fnUntraced(function*(member: Member) {
 })
 
 const start = (member: Member, peer: MemberId, slot: Replicator.Slot) =>
-  Replicator.run({ peer, slot, cache: member.cache, encoded: member.encoded, mailbox: member.mailbox }).pipe(
+  Replicator.run({
+    peer,
+    slot,
+    cache: member.cache,
+    encoded: member.core.progress.get(peer)?.witness === true ? member.encodedBare : member.encoded,
+    mailbox: member.mailbox
+  }).pipe(
     Effect.provideService(LogStore, member.logStore),
     Effect.provideService(Transport, member.transport)
   )

@@ -205,14 +205,6 @@ describe("membership", () => {
     assert.strictEqual(script.outcome(1, id), "done")
   })
 
-  it("a witness is not promoted by itself", () => {
-    const script = three()
-    script.elect(1)
-    script.change(1, join(4, { autoPromote: true, witness: true }))
-    script.pass(3000)
-    assert.deepStrictEqual(voters(script, 1), [1, 2, 3])
-  })
-
   it("the member that a learner replaces leaves in the same joint change", () => {
     const script = three()
     script.elect(1)

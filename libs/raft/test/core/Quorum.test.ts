@@ -3,6 +3,7 @@ import { assert, describe, it } from "vitest"
 import { empty } from "../../src/core/Configuration.ts"
 import type { Configuration } from "../../src/core/Configuration.ts"
 import * as Quorum from "../../src/core/Quorum.ts"
+import { memberOf } from "../support/Cluster.ts"
 
 const ids = ["a", "b", "c", "d", "e", "f", "g"]
 
@@ -96,5 +97,59 @@ describe("quorum", () => {
   it("without voters nothing is ever decided", () => {
     assert.isFalse(Quorum.isQuorum(empty, () => true))
     assert.strictEqual(Quorum.committedValue(empty, () => 9), 0)
+  })
+
+  describe("with witnesses", () => {
+    /** Each configuration with each set of witnesses that leaves somebody with data in both halves. */
+    const cases = configurations.flatMap((configuration) => {
+      const present = ids.filter((id) => configuration.voters.includes(id) || configuration.outgoing.includes(id))
+      return subsets(present.length).flatMap((bits) => {
+        const members = present.map((id, position) => ({ ...memberOf(position), id, witness: (bits >> position) % 2 === 1 }))
+        const isFull = (id: string) => members.some((member) => member.id === id && !member.witness)
+        const halves = [configuration.voters, configuration.outgoing].filter((half) => half.length > 0)
+        return halves.every((half) => half.some(isFull)) ? [{ configuration: { ...configuration, members }, isFull }] : []
+      })
+    })
+
+    /** The sets of members with data that may hold a committed entry alone: the others that acknowledged it are witnesses. */
+    const holders = ({ outgoing, voters }: Configuration, isFull: (id: string) => boolean) =>
+      subsets(ids.length).filter((bits) => {
+        const half = (half: ReadonlyArray<string>) =>
+          half.length === 0 ||
+          (half.some((id) => isFull(id) && isIn(bits)(id)) && outnumbers(half, (id) => !isFull(id) || isIn(bits)(id)))
+        return ids.every((id) => isFull(id) || !isIn(bits)(id)) && half(voters) && half(outgoing)
+      })
+
+    it("an acknowledgement guarantees as many copies as the quorum with the fewest has, and at least one", () => {
+      for (const { configuration, isFull } of cases) {
+        const sizes = holders(configuration, isFull).map((bits) => ids.filter(isIn(bits)).length)
+        assert.strictEqual(Quorum.copies(configuration), Math.min(...sizes), JSON.stringify(configuration))
+      }
+    })
+
+    it("without witnesses that is a majority", () => {
+      for (const count of [1, 2, 3, 4, 5]) {
+        const voters = ids.slice(0, count)
+        assert.strictEqual(Quorum.copies({ ...empty, voters }), Quorum.majority(count))
+      }
+      assert.strictEqual(Quorum.copies(empty), 0)
+    })
+
+    it("witnesses are told of what members with data hold that could commit it with all the witnesses", () => {
+      let state = 11
+      for (const { configuration, isFull } of cases) {
+        const values = new Map(ids.map((id) => {
+          state = (Math.imul(state, 1103515245) + 12345) >>> 0
+          return [id, state % 7]
+        }))
+        const valueOf = (id: string) => values.get(id)!
+        const enough = new Set(holders(configuration, isFull))
+        const reached = [6, 5, 4, 3, 2, 1].find((value) => {
+          const bits = ids.reduce((all, id, at) => isFull(id) && valueOf(id) >= value ? all | (1 << at) : all, 0)
+          return enough.has(bits)
+        })
+        assert.strictEqual(Quorum.copiedValue(configuration, valueOf), reached ?? 0)
+      }
+    })
   })
 })

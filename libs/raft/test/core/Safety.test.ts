@@ -6,7 +6,7 @@ import { assert, describe, it } from "vitest"
 import * as Configuration from "../../src/core/Configuration.ts"
 import { EntryKind } from "../../src/core/Entry.ts"
 import type { MemberId } from "../../src/core/Entry.ts"
-import { configurationOf, idOf, memberOf } from "../support/Cluster.ts"
+import { configurationOf, idOf, memberOf, witnessOf } from "../support/Cluster.ts"
 import type { Envelope } from "../support/Cores.ts"
 import { Node } from "../support/Cores.ts"
 
@@ -38,22 +38,32 @@ export class World {
   elections = 0
   changes = 0
   readonly next: () => number
+  private readonly witnesses: ReadonlyArray<number>
 
-  constructor(seed: number, members: number, spares: number) {
+  constructor(seed: number, members: number, spares: number, witnesses: ReadonlyArray<number> = []) {
     this.next = random(seed)
-    const numbers = Array.from({ length: members }, (_, position) => position + 1)
+    this.witnesses = witnesses
+    const founding = configurationOf(...Array.from({ length: members }, (_, position) => position + 1))
+    const configuration = { ...founding, members: founding.members.map(({ id }) => this.memberOf(id)) }
     for (let number = 1; number <= members + spares; number++) {
       this.nodes.set(
         idOf(number),
         new Node(
           idOf(number),
-          number <= members ? configurationOf(...numbers) : Configuration.empty,
+          number <= members ? configuration : Configuration.empty,
           (envelope) => this.wire.push(envelope),
           0,
-          this.next()
+          this.next(),
+          {},
+          witnesses.includes(number)
         )
       )
     }
+  }
+
+  private memberOf(id: MemberId): ReturnType<typeof memberOf> {
+    const number = Number.parseInt(id, 16)
+    return this.witnesses.includes(number) ? witnessOf(number, true) : memberOf(number, true)
   }
 
   chance(probability: number): boolean {
@@ -107,11 +117,10 @@ export class World {
   private change(node: Node): void {
     const id = ++this.changes
     const target = this.pick([...this.nodes.keys()])
-    const number = Number.parseInt(target, 16)
     const { configuration } = node.core
     const present = configuration.members.some((member) => member.id === target)
     if (!present) {
-      node.step({ _tag: "ChangeMembership", id, change: { _tag: "Join", member: memberOf(number, true) } }, this.now)
+      node.step({ _tag: "ChangeMembership", id, change: { _tag: "Join", member: this.memberOf(target) } }, this.now)
     } else if (configuration.voters.length > 2 && this.chance(0.5)) {
       node.step({ _tag: "ChangeMembership", id, change: { _tag: "Leave", id: target, force: false } }, this.now)
     } else node.step({ _tag: "Transfer", id, to: target }, this.now)
@@ -121,6 +130,7 @@ export class World {
     for (const node of this.nodes.values()) {
       const { core } = node
       if (core.role === "Leader") {
+        assert.isFalse(core.witness, "a witness leads")
         const known = this.leaders.get(core.term)
         if (known === undefined) {
           this.leaders.set(core.term, node.id)
@@ -165,10 +175,20 @@ export class World {
 describe("safety of the core", () => {
   const seeds = Number(process.env["DKV_SEEDS"] ?? 60)
   const first = Number(process.env["DKV_SEED"] ?? 1)
-  for (const members of [1, 2, 3, 5]) {
-    it(`holds for ${members} members under loss, delay, duplication, reordering and crashes`, () => {
+  const clusters: ReadonlyArray<readonly [members: number, witnesses: ReadonlyArray<number>]> = [
+    [1, []],
+    [2, []],
+    [3, []],
+    [5, []],
+    [3, [3]],
+    [3, [2, 3, 4]],
+    [5, [4, 5]]
+  ]
+  for (const [members, witnesses] of clusters) {
+    const described = witnesses.length === 0 ? `${members} members` : `${members} members, with ${witnesses} as witnesses,`
+    it(`holds for ${described} under loss, delay, duplication, reordering and crashes`, () => {
       for (let seed = first; seed < first + seeds; seed++) {
-        const world = new World(seed * 7919 + members, members, 2)
+        const world = new World(seed * 7919 + members, members, 2, witnesses)
         const faults = {
           loss: world.pick([0, 0.05, 0.3]),
           duplicate: world.pick([0, 0.1]),
@@ -180,7 +200,7 @@ describe("safety of the core", () => {
           for (let round = 0; round < 500; round++) world.tick(faults)
           world.heal()
         } catch (error) {
-          throw new Error(`seed ${seed}, ${members} members, ${JSON.stringify(faults)}`, { cause: error })
+          throw new Error(`seed ${seed}, ${described} ${JSON.stringify(faults)}`, { cause: error })
         }
         assert.isTrue(
           world.committed.some((entry) => entry.label !== "N" && entry.label !== "C"),

@@ -2,15 +2,27 @@
 import { Effect, Exit, Fiber, Layer, Option, Random, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import type { MemberId } from "../../src/index.ts"
-import { ClusterSettings, Configuration, LogStore, RaftNode, StateMachine, Transport } from "../../src/index.ts"
+import {
+  ClusterSettings,
+  Configuration,
+  LogStore,
+  RaftNode,
+  SnapshotStore,
+  StateMachine,
+  Transport,
+  WitnessStateMachine
+} from "../../src/index.ts"
 import { MemoryLog } from "./MemoryLog.ts"
 import * as Network from "./Network.ts"
 import { bytes, Register, text } from "./Register.ts"
+import { SnapshotMedium } from "./SnapshotMedium.ts"
 
 export interface Running {
   readonly id: MemberId
   readonly log: MemoryLog
   readonly register: Register
+  /** Of a witness, in place of the register. */
+  readonly medium: SnapshotMedium
   readonly node: RaftNode.RaftNode["Service"]
   readonly stop: Effect.Effect<void>
 }
@@ -25,6 +37,11 @@ export const memberOf = (number: number, autoPromote = false): Configuration.Mem
   autoPromote,
   witness: false,
   priority: 0
+})
+
+export const witnessOf = (number: number, autoPromote = false): Configuration.Member => ({
+  ...memberOf(number, autoPromote),
+  witness: true
 })
 
 export const configurationOf = (...numbers: ReadonlyArray<number>): Configuration.Configuration => ({
@@ -44,7 +61,8 @@ export const passing = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effec
 export const make = Effect.fnUntraced(function*(
   founders: ReadonlyArray<number>,
   settings?: Partial<RaftNode.Options>,
-  clusterSettings?: Partial<ClusterSettings.Settings>
+  clusterSettings?: Partial<ClusterSettings.Settings>,
+  witnesses: ReadonlyArray<number> = []
 ) {
   const network = yield* Network.make
   const running = new Map<number, Running>()
@@ -52,20 +70,25 @@ export const make = Effect.fnUntraced(function*(
   let starts = 0
   const configuration = {
     ...configurationOf(...founders),
+    members: founders.map((number) => witnesses.includes(number) ? witnessOf(number) : memberOf(number)),
     settings: { ...ClusterSettings.defaults, ...clusterSettings }
   }
 
   const start = Effect.fnUntraced(function*(
     number: number,
-    kept?: { readonly log: MemoryLog; readonly register: Register }
+    kept?: { readonly log: MemoryLog; readonly register: Register; readonly medium?: SnapshotMedium },
+    kind = { witness: witnesses.includes(number) }
   ) {
     const log = kept?.log ?? new MemoryLog()
     const register = kept?.register ?? new Register()
-    const own = yield* Scope.fork(scope)
+    const medium = kept?.medium ?? new SnapshotMedium()
+    const lifetime = yield* Scope.fork(scope)
     const seed = `member ${number}, start ${++starts}`
     const services = Layer.mergeAll(
       Layer.succeed(LogStore.LogStore, log.service()),
-      Layer.succeed(StateMachine.StateMachine, register.service()),
+      kind.witness
+        ? Layer.provide(WitnessStateMachine.layer, Layer.succeed(SnapshotStore.SnapshotStore, medium.service()))
+        : Layer.succeed(StateMachine.StateMachine, register.service()),
       Layer.succeed(Transport.Transport, network.service(idOf(number)))
     )
     const context = yield* Layer.buildWithScope(
@@ -73,21 +96,23 @@ export const make = Effect.fnUntraced(function*(
         RaftNode.layer({
           id: idOf(number),
           configuration: founders.includes(number) ? Option.some(configuration) : Option.none(),
+          ...kind,
           ...settings
         }),
         services
       ),
-      own
+      lifetime
     ).pipe(Random.withSeed(seed))
     const node = yield* RaftNode.RaftNode.pipe(Effect.provideContext(context))
     const member: Running = {
       id: idOf(number),
       log,
       register,
+      medium,
       node,
       stop: Effect.andThen(
         Effect.sync(() => running.delete(number)),
-        Scope.close(own, Exit.void)
+        Scope.close(lifetime, Exit.void)
       )
     }
     running.set(number, member)

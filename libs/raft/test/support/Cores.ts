@@ -114,6 +114,7 @@ export class Node {
   private nextGroup = 1
   private nextSnapshot = 1
   private readonly outbox: (envelope: Envelope) => void
+  private readonly witness: boolean
 
   constructor(
     id: MemberId,
@@ -121,9 +122,11 @@ export class Node {
     outbox: (envelope: Envelope) => void,
     now: number,
     jitter: number,
-    options: Partial<Settings> = {}
+    options: Partial<Settings> = {},
+    witness = false
   ) {
     this.id = id
+    this.witness = witness
     this.outbox = outbox
     this.settings = { ...settings, ...options }
     if (founding.members.length > 0) {
@@ -261,6 +264,7 @@ export class Node {
     return new Core({
       id: this.id,
       settings: this.settings,
+      witness: this.witness,
       hardState: disk.hardState,
       log: new LogShape({
         previousIndex: disk.previousIndex,

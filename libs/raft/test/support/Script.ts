@@ -25,6 +25,8 @@ export interface Options {
   readonly outgoing?: ReadonlyArray<number>
   /** Members that nobody knows yet. */
   readonly spares?: ReadonlyArray<number>
+  /** Those of them all that hold no data. */
+  readonly witnesses?: ReadonlyArray<number>
   readonly settings?: Partial<Settings>
   /** Of founding voters, by number; 0 for the others. */
   readonly priorities?: { readonly [number: number]: number }
@@ -57,12 +59,15 @@ export class Script {
   private passing = false
   private onlooker: Onlooker | undefined
 
-  constructor({ cluster, learners = [], outgoing = [], priorities = {}, settings, spares = [], voters }: Options) {
+  constructor(
+    { cluster, learners = [], outgoing = [], priorities = {}, settings, spares = [], voters, witnesses = [] }: Options
+  ) {
     const members = [...new Set([...voters, ...outgoing])].map((number) => ({
       ...memberOf(number),
       priority: priorities[number] ?? 0
     }))
       .concat(learners)
+      .map((member) => ({ ...member, witness: witnesses.includes(numberOf(member.id)) }))
     const founding: Configuration = {
       members,
       voters: voters.map(idOf),
@@ -72,7 +77,15 @@ export class Script {
     const add = (number: number, configuration: Configuration) =>
       this.nodes.set(
         number,
-        new Node(idOf(number), configuration, (envelope) => this.post(envelope), this.now, 0.5, settings)
+        new Node(
+          idOf(number),
+          configuration,
+          (envelope) => this.post(envelope),
+          this.now,
+          0.5,
+          settings,
+          witnesses.includes(number)
+        )
       )
     for (const { id } of members) add(numberOf(id), founding)
     for (const number of spares) add(number, Configurations.empty)
