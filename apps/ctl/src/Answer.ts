@@ -120,7 +120,7 @@ const lag = (status: Admin.StatusView): string => String(status.lastIndex - stat
 
 const healthRow = ({ endpoint, status }: Health): ReadonlyArray<string> =>
   "error" in status
-    ? [endpoint, "", "", status.error, "", "", "", "", ""]
+    ? [endpoint, "", "", status.error, "", "", "", "", "", ""]
     : [
       endpoint,
       status.name,
@@ -129,6 +129,7 @@ const healthRow = ({ endpoint, status }: Health): ReadonlyArray<string> =>
       String(status.term),
       status.leaderName,
       `${status.voters}/${status.members}`,
+      String(status.copies),
       String(status.commitIndex),
       lag(status)
     ]
@@ -153,13 +154,10 @@ const healthJson = ({ endpoint, status }: Health) =>
       previousIndex: status.previousIndex,
       members: status.members,
       voters: status.voters,
-      copiesAcknowledged: copies(status),
+      copiesAcknowledged: status.copies,
       fenced: Option.getOrNull(status.fenced),
       peers: status.peers.map(({ active, id, matchIndex, name }) => ({ id, name, matchIndex, active }))
     }
-
-/** Disks that an acknowledged write is on, at least. */
-const copies = ({ voters }: Admin.StatusView): number => Math.floor(voters / 2) + 1
 
 const healthLine = (one: Health): string => {
   const { endpoint, status } = one
@@ -171,7 +169,8 @@ const healthLine = (one: Health): string => {
       healthRow(one)[3],
       `term ${status.term}`,
       `leader ${status.leaderName || "unknown"}`,
-      `commit ${status.commitIndex}`
+      `commit ${status.commitIndex}`,
+      `copies ${status.copies}`
     ]
   return `${columns.join("\t")}\n`
 }
@@ -179,6 +178,6 @@ const healthLine = (one: Health): string => {
 export const health = (all: ReadonlyArray<Health>): Answer => ({
   simple: all.map(healthLine).join(""),
   json: all.map(healthJson),
-  head: ["endpoint", "name", "id", "role", "term", "leader", "voters/members", "commit", "lag"],
+  head: ["endpoint", "name", "id", "role", "term", "leader", "voters/members", "copies", "commit", "lag"],
   rows: all.map(healthRow)
 })

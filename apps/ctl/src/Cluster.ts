@@ -19,6 +19,7 @@ export interface Join {
   readonly peerAddress: string
   readonly clientAddress: string
   readonly learnerOnly: boolean
+  readonly witness: boolean
 }
 
 /** `member` is a name or an id everywhere. */

@@ -21,13 +21,14 @@ export const layer = (settings: Settings): Layer.Layer<Cluster> =>
               Effect.mapError(fromClient)
             ),
         members: Effect.mapError(client.members(), fromClient),
-        join: ({ clientAddress, id, learnerOnly, name, peerAddress }) =>
+        join: ({ clientAddress, id, learnerOnly, name, peerAddress, witness }) =>
           Effect.mapError(
             client.joinMember({
               name,
               peerAddress,
               clientAddress,
               learnerOnly,
+              witness,
               ...(Option.isSome(id) && { id: id.value })
             }),
             fromClient

@@ -50,6 +50,10 @@ export const join = Command.make(
     learner: Flag.Boolean("learner").pipe(
       Flag.withDescription("Keep it a learner, which has all data and no vote, until member-promote"),
       Flag.withDefault(false)
+    ),
+    witness: Flag.Boolean("witness").pipe(
+      Flag.withDescription("It was started with --witness: it votes and holds no data. Needed with --id only; otherwise it says so itself"),
+      Flag.withDefault(false)
     )
   },
   Effect.fnUntraced(function*(given) {
@@ -66,7 +70,8 @@ export const join = Command.make(
         id: given.id,
         peerAddress,
         clientAddress,
-        learnerOnly: given.learner
+        learnerOnly: given.learner,
+        witness: given.witness
       })
       yield* Answer.print(
         format,
@@ -81,7 +86,7 @@ export const join = Command.make(
 ).pipe(
   Command.withDescription(
     "Lets a new member in. Start it first, with --initial-cluster-state=existing and all members in --initial-cluster: it is asked for its id at ADDRESS. " +
-      "It becomes a voter by itself once it has caught up. A member that has left comes back this way only."
+      "It becomes a voter by itself once it has caught up; started with --witness, one that holds no data. A member that has left comes back this way only."
   ),
   Command.withShortDescription("Let a new member in"),
   Command.withExamples([{ command: "dkvctl member-join dkv-3 localhost:2383", description: "A fourth member" }])
@@ -166,7 +171,8 @@ export const status = Command.make(
     }))
 ).pipe(
   Command.withDescription(
-    "Prints how the member at each endpoint is: role, term, leader, commit index. Exit code 1 if one of them does not answer."
+    "Prints how the member at each endpoint is: role, term, leader, commit index, and how many members hold an acknowledged write, at least. Exit code 1 if one of " +
+      "them does not answer."
   ),
   Command.withShortDescription("Show how members are"),
   Command.withExamples([

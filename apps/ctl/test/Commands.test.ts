@@ -148,7 +148,8 @@ describe("members", () => {
           id: Option.none(),
           peerAddress: "localhost:2383",
           clientAddress: "",
-          learnerOnly: true
+          learnerOnly: true,
+          witness: false
         }],
         ["leave", "dkv-3", true],
         ["promote", "0000000000000003", false],
@@ -161,7 +162,7 @@ describe("members", () => {
     Effect.gen(function*() {
       const all = yield* type(new FakeCluster(), ["--endpoint=a:1,b:9", "status"])
       assert.strictEqual(all.exitCode, 1)
-      assert.strictEqual(all.text, "a:1\tdkv-0\tleader\tterm 7\tleader dkv-0\tcommit 42\nb:9\tdoes not answer\n")
+      assert.strictEqual(all.text, "a:1\tdkv-0\tleader\tterm 7\tleader dkv-0\tcommit 42\tcopies 2\nb:9\tdoes not answer\n")
       const json = JSON.parse((yield* type(new FakeCluster(), ["--endpoint=a:1", "status", "-w", "json"])).text)
       assert.deepInclude(json[0], { name: "dkv-0", copiesAcknowledged: 2, fenced: null })
     }))

@@ -44,6 +44,7 @@ export const statusView = new Admin.StatusView({
   previousIndex: 0,
   members: 3,
   voters: 3,
+  copies: 2,
   peers: [],
   fenced: Option.none()
 })

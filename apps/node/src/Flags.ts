@@ -61,6 +61,18 @@ export const flags = {
     "new|existing",
     "new: take part in the founding; existing: wait to be let in by `dkvctl member-join` (default: new)"
   ),
+  witness: Flag.Boolean("witness").pipe(
+    Flag.withDescription(
+      describe(
+        "Vote and acknowledge, but hold no data and never lead: a third vote without a third copy. For the life of the data directory; " +
+          "at least one founding member must hold data",
+        "DKV_WITNESS"
+      )
+    ),
+    Flag.map(String),
+    Flag.withFallbackConfig(Config.String("DKV_WITNESS")),
+    Flag.optional
+  ),
   peerCertFile: text("peer-cert-file", "DKV_PEER_CERT_FILE", "FILE", "Certificate for the other members"),
   peerKeyFile: text("peer-key-file", "DKV_PEER_KEY_FILE", "FILE", "Key of that certificate"),
   peerTrustedCaFile: text(

@@ -27,6 +27,7 @@ export const run: (settings: Settings) => Effect.Effect<never, LaunchError> = Ef
       initialCluster: settings.initialCluster.map((each) => ({ name: each.name, peerAddress: each.address })),
       initialClusterState: settings.initialClusterState,
       forceNewCluster: settings.forceNewCluster,
+      witness: settings.witness,
       electionTimeoutMillis: settings.electionTimeoutMillis,
       heartbeatMillis: settings.heartbeatMillis,
       logMaxBytes: settings.logMaxBytes,

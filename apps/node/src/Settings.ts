@@ -15,6 +15,7 @@ export interface Given {
   readonly listenClientAddress: Option.Option<string>
   readonly initialCluster: ReadonlyArray<string>
   readonly initialClusterState: Option.Option<string>
+  readonly witness: Option.Option<string>
   readonly peerCertFile: Option.Option<string>
   readonly peerKeyFile: Option.Option<string>
   readonly peerTrustedCaFile: Option.Option<string>
@@ -48,6 +49,7 @@ export interface Settings {
   readonly initialCluster: ReadonlyArray<Named>
   readonly initialClusterState: "new" | "existing"
   readonly forceNewCluster: boolean
+  readonly witness: boolean
   readonly listenPeerAddress: string
   readonly listenClientAddress: string
   /** Where the others reach this member: its own entry of the initial cluster. */
@@ -73,7 +75,7 @@ export const fromGiven = (given: Given): Result.Result<Settings, UsageError> =>
     const name = yield* memberName(given.name)
     const initialCluster = yield* namedAddresses("--initial-cluster", given.initialCluster)
     const peerAddress = yield* ownEntry(name, initialCluster)
-    const forceNewCluster = yield* force(given.forceNewCluster)
+    const forceNewCluster = yield* isSet("--force-new-cluster", given.forceNewCluster)
     const initialClusterState = yield* clusterState(given, forceNewCluster)
     const listenPeerAddress = yield* listenAddress("--listen-peer-address", given.listenPeerAddress, ":2380")
     const listenClientAddress = yield* listenAddress("--listen-client-address", given.listenClientAddress, ":3000")
@@ -89,6 +91,7 @@ export const fromGiven = (given: Given): Result.Result<Settings, UsageError> =>
       initialCluster,
       initialClusterState,
       forceNewCluster,
+      witness: yield* isSet("--witness", given.witness),
       listenPeerAddress,
       listenClientAddress,
       peerAddress,
@@ -156,12 +159,12 @@ const ownEntry = (name: string, list: ReadonlyArray<Named>): Result.Result<strin
     : Result.succeed(own.address)
 }
 
-const force = (given: Option.Option<string>): Result.Result<boolean, UsageError> => {
+const isSet = (flag: string, given: Option.Option<string>): Result.Result<boolean, UsageError> => {
   const text = Option.getOrElse(given, () => "false").toLowerCase()
   if (["true", "1", "yes", "on"].includes(text)) return Result.succeed(true)
   return ["false", "0", "no", "off"].includes(text)
     ? Result.succeed(false)
-    : wrong(`--force-new-cluster "${text}" is neither true nor false`)
+    : wrong(`${flag} "${text}" is neither true nor false`)
 }
 
 const logLevel = (given: Option.Option<string>): Result.Result<LogLevelName, UsageError> => {

@@ -111,6 +111,13 @@ describe("switches", () => {
       assert.deepStrictEqual((yield* given({})).forceNewCluster, Option.none())
     }))
 
+  it.effect("--witness is a switch, or DKV_WITNESS", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual((yield* given({ args: ["--witness"] })).witness, Option.some("true"))
+      assert.deepStrictEqual((yield* given({ env: { DKV_WITNESS: "true" } })).witness, Option.some("true"))
+      assert.deepStrictEqual((yield* given({})).witness, Option.none())
+    }))
+
   it.effect("an unknown flag is refused", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(given({ args: ["--nam=x"] }))

@@ -10,6 +10,7 @@ const given: Given = {
   listenClientAddress: Option.none(),
   initialCluster: ["dkv-0=a:2380", "dkv-1=b:2380", "dkv-2=c:2380"],
   initialClusterState: Option.none(),
+  witness: Option.none(),
   peerCertFile: Option.none(),
   peerKeyFile: Option.none(),
   peerTrustedCaFile: Option.none(),
@@ -42,6 +43,11 @@ describe("defaults", () => {
       listenClientAddress: ":3000",
       listenPeerAddress: ":2380"
     })
+  })
+
+  it("a member holds data unless it is told to be a witness", () => {
+    assert.isFalse(settings({}).witness)
+    assert.isTrue(settings({ witness: Option.some("true") }).witness)
   })
 
   it("the peer address is the own entry of the initial cluster", () => {
@@ -146,6 +152,7 @@ describe("one line says what to correct", () => {
       /^--log-level "loud" is unknown: it is one of trace, debug/
     ],
     ["a force that is neither", { forceNewCluster: Option.some("maybe") }, /^--force-new-cluster "maybe" is neither/],
+    ["a witness that is neither", { witness: Option.some("perhaps") }, /^--witness "perhaps" is neither/],
     ["a certificate without key", { certFile: Option.some("c") }, /^--cert-file needs --key-file/],
     ["a key without certificate", { peerKeyFile: Option.some("k") }, /^--peer-key-file needs --peer-cert-file/],
     ["a CA alone", { trustedCaFile: Option.some("ca") }, /^--trusted-ca-file needs --cert-file and --key-file/]

@@ -32,6 +32,8 @@ export class Calls {
   /** Undefined for a client that sends a write once only. */
   private readonly session: WriteSession | undefined
   private readonly nowUnsafe: () => number
+  /** There is more than one member to ask. */
+  private readonly hasOthers: boolean
   private readonly queues: Record<Lane, Queue> = {
     write: { calls: [], head: 0 },
     linearizable: { calls: [], head: 0 },
@@ -44,9 +46,10 @@ export class Calls {
   /** The time, read once for all calls of a turn; 0 when it has to be read again. */
   private turn = 0
 
-  constructor(nowUnsafe: () => number, options: { readonly withSession: boolean }) {
+  constructor(nowUnsafe: () => number, options: { readonly withSession: boolean; readonly hasOthers: boolean }) {
     this.nowUnsafe = nowUnsafe
     this.session = options.withSession ? new WriteSession() : undefined
+    this.hasOthers = options.hasOthers
     const nobody = new Signal()
     this.filled = { write: nobody, linearizable: nobody, bounded: nobody, stale: nobody }
   }
@@ -164,6 +167,10 @@ export class Calls {
       case "Stopped":
         this.park(call, now)
         return true
+      case "Witness":
+        if (this.hasOthers) this.park(call, now)
+        else this.fail(call, "Unavailable", message)
+        return this.hasOthers
       case "Busy":
       case "Refused":
       case "Lost":

@@ -54,6 +54,8 @@ export interface JoinOptions extends CallOptions {
   readonly id?: string
   /** Stay a learner until `promoteMember`. */
   readonly learnerOnly?: boolean
+  /** It holds no data. To be said with an `id`; otherwise the new member says so itself. */
+  readonly witness?: boolean
 }
 
 export interface ChangeOptions extends CallOptions {
@@ -184,6 +186,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
           peerAddress: options.peerAddress,
           clientAddress: options.clientAddress ?? "",
           learnerOnly: options.learnerOnly ?? false,
+          witness: options.witness ?? false,
           timeoutMillis
         })),
     leaveMember: (member, options) =>

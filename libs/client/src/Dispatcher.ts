@@ -35,7 +35,7 @@ export const make = Effect.fnUntraced(function*(
   const clock = yield* Clock.Clock
   const scope = yield* Effect.scope
   const nowUnsafe = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
-  const calls = new Calls(nowUnsafe, options)
+  const calls = new Calls(nowUnsafe, { ...options, hasOthers: endpoints.length > 1 })
   const sessions = new Set<BatchSession>()
   const queued = new Signal()
   const ended = new Signal()

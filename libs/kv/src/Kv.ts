@@ -118,23 +118,23 @@ export class Kv extends Context.Service<Kv, {
 const stopped = (error: StateMachine.StateMachineError): RaftError =>
   new RaftError({ reason: "Stopped", message: `this member cannot read its state: ${error.message}` })
 
+const writeTo = (raft: RaftNode.RaftNode["Service"]): Kv["Service"]["write"] => (ops, options) =>
+  Effect.suspend(() => {
+    const { accepted, results } = sift<WriteOp, WriteResult>(ops, Checks.write)
+    if (accepted.length === 0) return Effect.succeed(results)
+    const session = accepted.length === ops.length ? options.session : stampOf(options.session, results)
+    return Effect.map(
+      raft.propose(accepted.map(Command.encode), {
+        timeoutMillis: options.timeoutMillis,
+        ...session === undefined ? {} : { session }
+      }),
+      (outcomes) => merge(results, outcomes, Outcome.decode)
+    )
+  })
+
 const make = Effect.gen(function*() {
   const raft = yield* RaftNode.RaftNode
   const reader = yield* KvReader
-
-  const write: Kv["Service"]["write"] = (ops, options) =>
-    Effect.suspend(() => {
-      const { accepted, results } = sift<WriteOp, WriteResult>(ops, Checks.write)
-      if (accepted.length === 0) return Effect.succeed(results)
-      const session = accepted.length === ops.length ? options.session : stampOf(options.session, results)
-      return Effect.map(
-        raft.propose(accepted.map(Command.encode), {
-          timeoutMillis: options.timeoutMillis,
-          ...session === undefined ? {} : { session }
-        }),
-        (outcomes) => merge(results, outcomes, Outcome.decode)
-      )
-    })
 
   const read: Kv["Service"]["read"] = (ops, { consistency, timeoutMillis }) =>
     Effect.suspend(() => {
@@ -149,8 +149,20 @@ const make = Effect.gen(function*() {
       return Effect.andThen(raft.readBarrier({ timeoutMillis, maxStalenessMillis }), local)
     })
 
-  return Kv.of({ write, read })
+  return Kv.of({ write: writeTo(raft), read })
 })
+
+const makeWitness = Effect.map(RaftNode.RaftNode, (raft) =>
+  Kv.of({
+    write: writeTo(raft),
+    read: () =>
+      Effect.fail(
+        new RaftError({
+          reason: "Witness",
+          message: "this member is a witness: it takes writes and holds no data; read from another one"
+        })
+      )
+  }))
 
 /** Splits off the operations that `check` refuses; their results stand in their places, the other places are still free. */
 const sift = <Op, Result>(
@@ -196,3 +208,6 @@ const merge = <Result, Answer>(
 
 /** `Kv` over a raft node and the state machine that it applies to. */
 export const layer: Layer.Layer<Kv, never, RaftNode.RaftNode | KvReader> = Layer.effect(Kv, make)
+
+/** `Kv` of a witness, which has no state: writes go to the leader, and every read fails with `Witness`, stale ones too. */
+export const layerWitness: Layer.Layer<Kv, never, RaftNode.RaftNode> = Layer.effect(Kv, makeWitness)

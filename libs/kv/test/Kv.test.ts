@@ -163,6 +163,24 @@ describe("Kv", () => {
       assert.deepStrictEqual((yield* kv.read([range("a")], stale)).map(show), [""])
     }))
 
+  it.effect("of a witness writes, and refuses every read", () =>
+    Effect.gen(function*() {
+      const groups: Array<number> = []
+      const node = Layer.mock(RaftNode.RaftNode, {
+        id: "0000000000000001",
+        propose: (commands) => {
+          groups.push(commands.length)
+          return Effect.fail(new RaftError({ reason: "NoLeader", message: "" }))
+        }
+      })
+      const kv = yield* Effect.provide(Kv.Kv, Kv.layerWitness.pipe(Layer.provide(node)))
+      assert.strictEqual((yield* Effect.flip(kv.write([put("a", "1")], { timeoutMillis }))).reason, "NoLeader")
+      assert.deepStrictEqual(groups, [1])
+      for (const options of [linearizable, stale]) {
+        assert.strictEqual((yield* Effect.flip(kv.read([range("a", "")], options))).reason, "Witness")
+      }
+    }))
+
   it.effect("says Stopped when the member's own state cannot be read", () =>
     Effect.gen(function*() {
       const { kv, storage } = yield* openKv()

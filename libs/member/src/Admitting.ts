@@ -55,14 +55,14 @@ const identify = Effect.fnUntraced(function*(self: Self, name: string, peerAddre
       if (answer.name !== name) {
         return yield* conflict(`the member at ${peerAddress} is called ${answer.name}, not ${name}`)
       }
-      return { id: answer.memberId, clientAddress: answer.clientAddress }
+      return { id: answer.memberId, clientAddress: answer.clientAddress, witness: answer.witness }
     case "Initialised":
       if (answer.name !== name) {
         return yield* conflict(`the member at ${peerAddress} is called ${answer.name}, not ${name}`)
       }
       if (answer.clusterId === clusterOf(self)) {
         const entry = answer.configuration.members.find((member) => member.id === answer.memberId)
-        return { id: answer.memberId, clientAddress: entry?.clientAddress ?? "" }
+        return { id: answer.memberId, clientAddress: entry?.clientAddress ?? "", witness: answer.witness }
       }
       return yield* conflict(
         `${name} at ${peerAddress} belongs to cluster ${answer.clusterId} already: stop it and remove its data directory first`

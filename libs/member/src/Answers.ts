@@ -9,7 +9,7 @@ import type { Answer, Request } from "./ControlMessage.ts"
 import * as Limits from "./Limits.ts"
 import * as Peers from "./Peers.ts"
 import type { Record } from "./MemberRecord.ts"
-import { contactsOf, listText } from "./Self.ts"
+import { contactsOf, isWitness, listText } from "./Self.ts"
 import type { Self } from "./Self.ts"
 
 /** Answers until the scope closes. */
@@ -61,14 +61,16 @@ export const answer = Effect.fnUntraced(function*(self: Self, request: Request):
 const introduce = Effect.fnUntraced(function*(self: Self): Effect.fn.Return<Answer> {
   const { clusterId, founding, memberId } = self.record()
   const { clientAddress, initialCluster, name } = self.options
+  const witness = isWitness(self.options)
   if (Option.isNone(clusterId)) {
-    return { _tag: "Uninitialised", memberId, name, clientAddress, initialCluster: listText(initialCluster) }
+    return { _tag: "Uninitialised", memberId, name, witness, clientAddress, initialCluster: listText(initialCluster) }
   }
   const status = yield* statusOf(self)
   return {
     _tag: "Initialised",
     memberId,
     name,
+    witness,
     clusterId: clusterId.value,
     founding,
     configuration: status?.configuration ?? Option.getOrElse(founding, () => Configuration.empty),
@@ -155,6 +157,13 @@ const letIn = Effect.fnUntraced(function*(
   }
   const voter = former.find((other) => Configuration.isVoter(configuration, other.id))
   const last = voter ?? former[0]!
+  if (last.witness !== member.witness) {
+    return ControlMessage.refused(
+      "Invalid",
+      `${member.name} was ${last.witness ? "a witness: start it with" : "a full member: start it without"} --witness, ` +
+        "or take it out by dkvctl member-leave first"
+    )
+  }
   return yield* Effect.gen(function*() {
     for (const other of former) {
       if (other !== voter) yield* node.changeMembership({ _tag: "Leave", id: other.id, force: false })

@@ -6,7 +6,7 @@ import { ClusterSettings } from "@dkv/raft"
 import { Effect, Schema } from "effect"
 
 /** Changes when an older member could misread a message. Each side refuses a version that it does not know, in words. */
-export const version = 1
+export const version = 2
 
 export const Member = Schema.Struct({
   id: Schema.String,
@@ -71,10 +71,11 @@ export type Join = typeof Join.Type
 export const Request = Schema.Union([Probe, Found, Adopt, Join])
 export type Request = typeof Request.Type
 
-/** The member belongs to no cluster yet. `initialCluster` is the list that it was started with, as `NAME=ADDRESS`. */
+/** The member belongs to no cluster yet. `initialCluster` is the list that it was started with, as `NAME=ADDRESS`; `witness`, that it was started as one. */
 export const Uninitialised = Schema.TaggedStruct("Uninitialised", {
   memberId: Schema.String,
   name: Schema.String,
+  witness: Schema.Boolean,
   clientAddress: Schema.String,
   initialCluster: Schema.Array(Schema.String)
 })
@@ -84,6 +85,7 @@ export type Uninitialised = typeof Uninitialised.Type
 export const Initialised = Schema.TaggedStruct("Initialised", {
   memberId: Schema.String,
   name: Schema.String,
+  witness: Schema.Boolean,
   clusterId: Schema.String,
   /** The configuration that the cluster was founded with, if this member was there. */
   founding: Schema.OptionFromNullOr(Configuration),

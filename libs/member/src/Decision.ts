@@ -8,7 +8,7 @@
 import { Configuration } from "@dkv/raft"
 import { Option } from "effect"
 import type { Answer, Initialised, Uninitialised } from "./ControlMessage.ts"
-import { listText } from "./Self.ts"
+import { isWitness, listText } from "./Self.ts"
 import type { Listed, Options } from "./Self.ts"
 
 /** What the member at a listed address answered in this round; none if it was silent. */
@@ -99,7 +99,7 @@ const found = (memberId: string, options: Options, round: ReadonlyArray<Heard>):
   const seen = new Map([[memberId, options.name]])
   for (const listed of options.initialCluster) {
     if (listed.name === options.name) {
-      own.push(entry(memberId, options.name, options.peerAddress, options.clientAddress))
+      own.push(entry(memberId, options.name, options.peerAddress, options.clientAddress, isWitness(options)))
       continue
     }
     const heard = round.find((each) => each.listed.name === listed.name)
@@ -118,7 +118,10 @@ const found = (memberId: string, options: Options, round: ReadonlyArray<Heard>):
     const fault = disagreement(options, listed, answer, seen)
     if (fault !== undefined) return wait(fault)
     seen.set(answer.memberId, listed.name)
-    own.push(entry(answer.memberId, listed.name, listed.peerAddress, answer.clientAddress))
+    own.push(entry(answer.memberId, listed.name, listed.peerAddress, answer.clientAddress, answer.witness))
+  }
+  if (own.every((member) => member.witness)) {
+    return wait("every member that would found the cluster is a witness, and none would hold data: start at least one without --witness")
   }
   return {
     _tag: "Found",
@@ -149,13 +152,19 @@ const disagreement = (
   return undefined
 }
 
-const entry = (id: string, name: string, peerAddress: string, clientAddress: string): Configuration.Member => ({
+const entry = (
+  id: string,
+  name: string,
+  peerAddress: string,
+  clientAddress: string,
+  witness: boolean
+): Configuration.Member => ({
   id,
   name,
   peerAddress,
   clientAddress,
   autoPromote: true,
-  witness: false,
+  witness,
   priority: 0
 })
 

@@ -4,7 +4,7 @@
  */
 import type { Client } from "@dkv/client"
 import { Kv } from "@dkv/kv"
-import { LogStore, RaftNode } from "@dkv/raft"
+import { LogStore, RaftNode, WitnessStateMachine } from "@dkv/raft"
 import type { MemberStopped, StateMachine, Transport } from "@dkv/raft"
 import { Control, PeerTransport } from "@dkv/transport"
 import { Context, Effect, Fiber, Layer, Option } from "effect"
@@ -73,8 +73,9 @@ export const layer = <E, R>(
 const composed = <E, R>(options: Options, parts: Parts<E, R>, self: Self.Self, record: Record) => {
   const { memberId } = record
   const clusterId = Option.getOrElse(record.clusterId, () => "")
-  const raft = RaftNode.layer({
+  const node = RaftNode.layer({
     id: memberId,
+    witness: record.witness,
     configuration: record.founding,
     electionTimeoutMillis: options.electionTimeoutMillis ?? 1000,
     heartbeatMillis: options.heartbeatMillis ?? 100,
@@ -82,12 +83,17 @@ const composed = <E, R>(options: Options, parts: Parts<E, R>, self: Self.Self, r
     ...options.logRetainEntries === undefined ? {} : { trailingEntries: options.logRetainEntries }
   }).pipe(
     Layer.provide(Layer.provide(FirstContact.layer(self), PeerTransport.layer({ clusterId, memberId }))),
-    Layer.provide(noted(self, parts.log(record))),
-    Layer.provideMerge(parts.state)
+    Layer.provide(noted(self, parts.log(record)))
   )
+  const kv = record.witness
+    ? Layer.provideMerge(
+      Kv.layerWitness,
+      Layer.provide(node, Layer.provide(WitnessStateMachine.layer, parts.snapshots))
+    )
+    : Layer.provideMerge(Kv.layer, Layer.provideMerge(node, parts.state))
   return Layer.effect(Dkv, run(options, self, clusterId)).pipe(
     Layer.provideMerge(ClientSide.layer(options, self, parts.clientPort)),
-    Layer.provideMerge(Layer.provideMerge(Kv.layer, raft))
+    Layer.provideMerge(kv)
   )
 }
 

@@ -23,6 +23,8 @@ export interface Record {
   readonly memberId: string
   /** The name under which the member was first started. */
   readonly name: string
+  /** It was first started as a witness. */
+  readonly witness: boolean
   /** Set once, when the member is founded or let in, and never changed. */
   readonly clusterId: Option.Option<string>
   /** The first configuration of the cluster, on the members that were in it from the start. */

@@ -9,8 +9,8 @@ import { recordBytesMax } from "./Limits.ts"
 import { MemberRecord, MemberRecordError } from "./MemberRecord.ts"
 import type { Record } from "./MemberRecord.ts"
 
-/** Changes when an older program could misread the file, and must then refuse it. */
-export const formatVersion = 1
+/** Changes when an older program could misread the file, and must then refuse it. A full member's is written as 1, from before there were witnesses. */
+export const formatVersion = 2
 
 export const fileName = "member.json"
 
@@ -19,6 +19,7 @@ const Id = Schema.String.check(Schema.isPattern(/^[0-9a-f]{16}$/))
 const Body = Schema.fromJsonString(Schema.Struct({
   memberId: Id,
   name: Schema.String,
+  witness: Schema.optionalKey(Schema.Boolean),
   clusterId: Schema.OptionFromNullOr(Id),
   founding: Schema.OptionFromNullOr(ControlMessage.Configuration),
   pending: Schema.Array(Schema.String),
@@ -43,7 +44,10 @@ const sealed = (line: string): string => `${line}\n${checksum(line)}\n`
 
 /** The bytes of the file. */
 export const encode = (record: Record): Uint8Array => {
-  const line = `{"format":${formatVersion},${encodeBody(record).slice(1)}`
+  const { witness, ...rest } = record
+  const line = witness
+    ? `{"format":2,${encodeBody({ ...rest, witness }).slice(1)}`
+    : `{"format":1,${encodeBody(rest).slice(1)}`
   return new TextEncoder().encode(sealed(line))
 }
 
@@ -52,15 +56,20 @@ export const decode = (bytes: Uint8Array): Result.Result<Record, string> => {
   const text = new TextDecoder().decode(bytes)
   const [line = ""] = text.split("\n", 1)
   const envelope = decodeEnvelope(line)
-  if (Result.isSuccess(envelope) && envelope.success.format !== formatVersion) {
+  if (Result.isSuccess(envelope) && (envelope.success.format < 1 || envelope.success.format > formatVersion)) {
     return Result.fail(
-      `has format ${envelope.success.format}, this program knows ${formatVersion}: run the release that wrote it, or a newer one`
+      `has format ${envelope.success.format}, this program knows up to ${formatVersion}: run the release that wrote it, or a newer one`
     )
   }
   if (text !== sealed(line)) {
     return Result.fail("is damaged: remove the data directory, and the member comes back from the others")
   }
-  return Result.mapError(decodeBody(line), (error) => `does not make sense (${error.message})`)
+  return decodeBody(line).pipe(
+    Result.mapBoth({
+      onFailure: (error) => `does not make sense (${error.message})`,
+      onSuccess: (body) => ({ ...body, witness: body.witness ?? false })
+    })
+  )
 }
 
 /** The record in `directory`, which must exist and be this process's alone. */

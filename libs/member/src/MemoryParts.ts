@@ -3,7 +3,7 @@ import { KvStateMachine } from "@dkv/kv"
 import type { Loopback } from "@dkv/protocol"
 import type { StateMachine, Transport } from "@dkv/raft"
 import { ClientPort } from "@dkv/server"
-import { MemoryLog, MemoryStorage } from "@dkv/storage"
+import { MemoryLog, MemorySnapshot, MemoryStorage } from "@dkv/storage"
 import { PeerPortMemory } from "@dkv/transport"
 import type { MemoryNetwork } from "@dkv/transport"
 import { Layer } from "effect"
@@ -25,6 +25,7 @@ export const make = (addresses: {
   peerPort: PeerPortMemory.layer({ address: addresses.peerAddress }),
   log: () => MemoryLog.layer,
   state: Layer.provide(KvStateMachine.layer(), MemoryStorage.layer),
+  snapshots: MemorySnapshot.layer,
   clientPort: Layer.effectDiscard(ClientPort.ClientPort).pipe(
     Layer.provide(ClientPort.layerLoopback({ address: addresses.clientAddress }))
   )

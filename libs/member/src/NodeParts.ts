@@ -4,7 +4,7 @@ import { Transport } from "@dkv/raft"
 import type { LogStore, StateMachine } from "@dkv/raft"
 import { ClientPort } from "@dkv/server"
 import type { ClientPortError } from "@dkv/server"
-import { DataDirectory, SegmentLog } from "@dkv/storage"
+import { DataDirectory, SegmentLog, SnapshotFile } from "@dkv/storage"
 import type { Storage } from "@dkv/storage"
 import { NodeDisk } from "@dkv/storage/node"
 import { RocksDbStorage } from "@dkv/storage/rocksdb"
@@ -64,6 +64,7 @@ export const make = (options: Options): Parts<NodePartsError, never> => {
       Layer.provide(RocksDbStorage.layer({ directory: `${dataDirectory}/state` })),
       Layer.provide(NodeDisk.layer)
     ),
+    snapshots: SnapshotFile.layer({ directory: `${dataDirectory}/state` }).pipe(Layer.provide(NodeDisk.layer)),
     clientPort: Layer.effectDiscard(ClientPort.ClientPort).pipe(
       Layer.provide(ClientPort.layer({ address: listenClientAddress }))
     )

@@ -28,6 +28,8 @@ export interface Options {
   readonly initialClusterState: "new" | "existing"
   /** Found now, with those who answer; the silent ones are let in when they come. */
   readonly forceNewCluster: boolean
+  /** The member votes and holds no data, for the life of the data directory. Default false. */
+  readonly witness?: boolean
 }
 
 export interface Self {
@@ -47,7 +49,7 @@ export interface Self {
   readonly setNode: (node: RaftNode.RaftNode["Service"] | undefined) => void
 }
 
-/** Loads the record, or makes a new identity and writes it down. Fails if the directory was made for another name. */
+/** Loads the record, or makes a new identity and writes it down. Fails if the directory was made for another name, or for a member of the other kind. */
 export const make = Effect.fnUntraced(
   function*(options: Options): Effect.fn.Return<Self, MemberRecordError, MemberRecord> {
     const records = yield* MemberRecord
@@ -61,10 +63,18 @@ export const make = Effect.fnUntraced(
             `start it as ${record.name}, or give ${options.name} another data directory`
         })
       }
+      if (record.witness !== isWitness(options)) {
+        return yield* new MemberRecordError({
+          message: record.witness
+            ? `the data belongs to ${record.name} as a witness: start it with --witness, or give it another data directory`
+            : `the data belongs to ${record.name} as a full member: start it without --witness, or give it another data directory`
+        })
+      }
     } else {
       record = {
         memberId: yield* MemberId.make,
         name: options.name,
+        witness: isWitness(options),
         clusterId: Option.none(),
         founding: Option.none(),
         pending: [],
@@ -112,6 +122,8 @@ export const make = Effect.fnUntraced(
   }
 )
 
+export const isWitness = ({ witness = false }: Options): boolean => witness
+
 /** `NAME=ADDRESS` per entry, as a person gave it. */
 export const listText = (list: ReadonlyArray<Listed>): ReadonlyArray<string> =>
   list.map(({ name, peerAddress }) => `${name}=${peerAddress}`)
@@ -131,6 +143,6 @@ export const configurationEntry = (
   peerAddress: options.peerAddress,
   clientAddress: options.clientAddress,
   autoPromote,
-  witness: false,
+  witness: isWitness(options),
   priority: 0
 })

@@ -112,6 +112,7 @@ export const letIn = Effect.fnUntraced(function*(
     member: {
       ...configurationEntry(self, answer.memberId, true),
       name: answer.name,
+      witness: answer.witness,
       peerAddress,
       clientAddress: answer.clientAddress
     },

@@ -28,6 +28,7 @@ const uninitialised = (name: string, change: Partial<Extract<Answer, { _tag: "Un
   _tag: "Uninitialised",
   memberId: `id-${name}`,
   name,
+  witness: false,
   clientAddress: "",
   initialCluster: texts,
   ...change
@@ -51,6 +52,7 @@ const initialised = (name: string, change: Partial<Initialised> = {}): Answer =>
   _tag: "Initialised",
   memberId: `id-${name}`,
   name,
+  witness: false,
   clusterId: "C",
   founding: Option.none(),
   configuration: configuration("id-a", "id-b", "id-c"),
@@ -99,6 +101,25 @@ describe("the first listed member", () => {
       assert.match(reason(first(heard("b", uninitialised("b")), heard("c", answer))), expected)
     })
   }
+
+  it("founds with those that say they are witnesses as witnesses", () => {
+    const decision = first(heard("b", uninitialised("b")), heard("c", uninitialised("c", { witness: true })))
+    assert.strictEqual(decision._tag, "Found")
+    const { members, voters } = decision._tag === "Found" ? decision.configuration : Configuration.empty
+    assert.deepStrictEqual(members.map(({ id, witness }) => [id, witness]), [
+      ["id-a", false],
+      ["id-b", false],
+      ["id-c", true]
+    ])
+    assert.strictEqual(voters.length, 3)
+  })
+
+  it("waits while nobody would hold data", () => {
+    const witness = (name: string) => heard(name, uninitialised(name, { witness: true }))
+    assert.match(reason(first(witness("b"), witness("c"), { witness: true })), /start at least one without --witness/)
+    assert.strictEqual(first(witness("b"), witness("c"))._tag, "Found")
+    assert.strictEqual(first(heard("b", uninitialised("b")), witness("c"), { witness: true })._tag, "Found")
+  })
 
   it("accepts a list in another order behind the first", () => {
     const swapped = uninitialised("c", { initialCluster: [texts[0]!, texts[2]!, texts[1]!] })

@@ -141,6 +141,7 @@ export class FakeCluster {
       propose: () => unused,
       openSession: () => unused,
       readBarrier: () => unused,
+      configuration: () => unused,
       changeMembership: (change) => Effect.suspend(() => this.change(change)),
       transferLeadership: () => unused,
       status: Effect.sync(() => this.status(id)),
@@ -164,6 +165,7 @@ export class FakeCluster {
       previousIndex: 0,
       configuration,
       hasLease: false,
+      copies: 1,
       removed: false,
       peers: this.leader === id
         ? configuration.members.filter((member) => member.id !== id).map((member) => ({

@@ -14,7 +14,8 @@ const fresh: Record = {
   founding: Option.none(),
   pending: [],
   contacts: [],
-  hasLog: false
+  hasLog: false,
+  witness: false
 }
 
 const founded: Record = {
@@ -35,7 +36,8 @@ const founded: Record = {
   }),
   pending: ["dkv-1"],
   contacts: [{ id: "0123456789abcdef", peerAddress: "b:2380" }],
-  hasLog: true
+  hasLog: true,
+  witness: false
 }
 
 const withRecord = <A, E>(use: Effect.Effect<A, E, MemberRecord>) =>
@@ -43,9 +45,16 @@ const withRecord = <A, E>(use: Effect.Effect<A, E, MemberRecord>) =>
 
 describe("the record on disk", () => {
   it("comes back as it was written", () => {
-    for (const record of [fresh, founded]) {
+    for (const record of [fresh, founded, { ...founded, witness: true }]) {
       assert.deepStrictEqual(MemberRecordFile.decode(MemberRecordFile.encode(record)), Result.succeed(record))
     }
+  })
+
+  it("of a witness has a format that a program from before there were witnesses refuses, and that of a full member is as it was", () => {
+    const formatOf = (record: Record) => JSON.parse(new TextDecoder().decode(MemberRecordFile.encode(record)).split("\n")[0]!)
+    assert.deepInclude(formatOf({ ...fresh, witness: true }), { format: 2, witness: true })
+    assert.deepInclude(formatOf(fresh), { format: 1 })
+    assert.isFalse("witness" in formatOf(fresh))
   })
 
   it("is refused with any byte changed, cut anywhere, and with anything behind it", () => {
@@ -98,10 +107,10 @@ describe("the record on disk", () => {
     }).pipe(Effect.provide(MemoryDisk.layer)))
 
   it("of a newer format is refused with both numbers", () => {
-    const newer = new TextEncoder().encode("{\"format\":2}\nwhatever\n")
+    const newer = new TextEncoder().encode("{\"format\":3}\nwhatever\n")
     assert.match(
       Result.getFailure(MemberRecordFile.decode(newer)).pipe(Option.getOrThrow),
-      /format 2, this program knows 1/
+      /format 3, this program knows up to 2/
     )
   })
 

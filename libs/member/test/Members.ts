@@ -4,7 +4,7 @@ import { Kv, KvStateMachine } from "@dkv/kv"
 import { Loopback } from "@dkv/protocol"
 import { RaftNode } from "@dkv/raft"
 import { MemoryNetwork } from "@dkv/transport"
-import { MemoryLog, MemoryStorage } from "@dkv/storage"
+import { MemoryLog, MemorySnapshot, MemoryStorage } from "@dkv/storage"
 import { Context, Effect, Exit, Fiber, Layer, Option, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import * as Dkv from "../src/Dkv.ts"
@@ -21,7 +21,7 @@ export interface Running {
 
 /** Everything that a member keeps, to outlive it. */
 export interface Disk {
-  readonly parts: Pick<ReturnType<typeof MemoryParts.make>, "record" | "log" | "state">
+  readonly parts: Pick<ReturnType<typeof MemoryParts.make>, "record" | "log" | "state" | "snapshots">
   readonly record: () => Option.Option<Record>
 }
 
@@ -29,6 +29,7 @@ export const makeDisk = (): Disk => {
   let saved = Option.none<Record>()
   const log = MemoryLog.makeMedium()
   const state = MemoryStorage.makeMedium()
+  const snapshot = MemorySnapshot.makeMedium()
   return {
     parts: {
       record: Layer.succeed(MemberRecord, {
@@ -36,7 +37,8 @@ export const makeDisk = (): Disk => {
         save: (record) => Effect.sync(() => void (saved = Option.some(record)))
       }),
       log: () => MemoryLog.layerOf(log),
-      state: Layer.provide(KvStateMachine.layer(), MemoryStorage.layerOf(state))
+      state: Layer.provide(KvStateMachine.layer(), MemoryStorage.layerOf(state)),
+      snapshots: MemorySnapshot.layerOf(snapshot)
     },
     record: () => saved
   }

@@ -12,7 +12,7 @@ export class MemberView extends Schema.Class<MemberView>("dkv/MemberView")({
   peerAddress: Schema.String,
   /** `host:port`; empty while not known. */
   clientAddress: Schema.String,
-  /** Voters decide; a learner only receives. */
+  /** Voters decide; a witness does too, and holds no data; a learner only receives. */
   role: Schema.Literals(["voter", "learner", "witness"]),
   /** Whether the leader promotes this learner by itself once it has caught up. */
   autoPromote: Schema.Boolean,
@@ -43,7 +43,7 @@ export class StatusView extends Schema.Class<StatusView>("dkv/StatusView")({
   version: Schema.String,
   clientAddress: Schema.String,
   peerAddress: Schema.String,
-  role: Schema.Literals(["Follower", "PreCandidate", "Candidate", "Leader", "Learner"]),
+  role: Schema.Literals(["Follower", "PreCandidate", "Candidate", "Leader", "Learner", "Witness"]),
   term: Schema.Number,
   leader: Schema.Option(Schema.String),
   leaderName: Schema.String,
@@ -54,6 +54,8 @@ export class StatusView extends Schema.Class<StatusView>("dkv/StatusView")({
   previousIndex: Schema.Number,
   members: Schema.Number,
   voters: Schema.Number,
+  /** How many members hold the data of an acknowledged write, at least; witnesses hold none. */
+  copies: Schema.Number,
   /** Filled on the leader. */
   peers: Schema.Array(PeerView),
   /** Why the member does not serve, if it does not. */
@@ -71,7 +73,8 @@ export class SessionView extends Schema.Class<SessionView>("dkv/SessionView")({
  *
  * - `NotFound`: no such member. `Conflict`: id, name or address belongs to another member. `Invalid`: the request makes no sense; the message says why.
  * - `Pending`: another change is under way; wait for it. `NotReady`: a learner has not caught up, or the leader is new; try again soon.
- * - `NoQuorum`: the new quorum does not answer; bring it up, or force. `LastVoter`: the last voter cannot leave. `NotVoter`: only voters lead.
+ * - `NoQuorum`: the new quorum does not answer; bring it up, or force. `LastVoter`: the last voter that holds data cannot leave. `NotVoter`: only voters that hold
+ *   data lead.
  * - `NoLeader`, `Busy`, `Refused`, `Lost`, `Stopped`: nothing was appended; try again, perhaps on another member. `Timeout`: leadership stayed where it was.
  * - `Unknown`: it may or may not take effect: list the members before repeating.
  */
@@ -108,7 +111,10 @@ export const group = RpcGroup.make(
     success: MemberListView,
     error: AdminError
   }),
-  /** Adds a learner, which is promoted by itself unless `learnerOnly`. Without an id the member that answers draws one. */
+  /**
+   * Adds a learner, which is promoted by itself unless `learnerOnly`. Without an id the new member is asked for it, and whether it is a witness; with an
+   * id, `witness` says so.
+   */
   Rpc.make("MemberJoin", {
     payload: {
       name: Schema.String,
@@ -116,6 +122,7 @@ export const group = RpcGroup.make(
       peerAddress: Schema.String,
       clientAddress: Schema.String,
       learnerOnly: Schema.Boolean,
+      witness: Schema.Boolean,
       timeoutMillis
     },
     success: MemberView,

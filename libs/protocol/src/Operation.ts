@@ -85,8 +85,8 @@ export type InvalidReason = (typeof invalidReasons)[number]
 /**
  * Kinds of `Failed`; the position is the number on the wire, so only append. All but `AnswerTooLarge` are raft's and mean the same here:
  * after `NoLeader`, `Busy`, `Refused`, `Lost` and `Stopped` a write certainly does not take effect and may be repeated; after `TooLarge` it must be made
- * smaller; after `Unknown` it may or may not take effect; after `Expired` this attempt has none, since its session is gone. `AnswerTooLarge`: nothing was changed;
- * ask again in a smaller batch.
+ * smaller; after `Unknown` it may or may not take effect; after `Expired` this attempt has none, since its session is gone. After `Witness` nothing can be read
+ * here: ask another member. `AnswerTooLarge`: nothing was changed; ask again in a smaller batch.
  */
 export const failureReasons = [
   "NoLeader",
@@ -97,7 +97,8 @@ export const failureReasons = [
   "Unknown",
   "Stopped",
   "AnswerTooLarge",
-  "Expired"
+  "Expired",
+  "Witness"
 ] as const
 export type FailureReason = (typeof failureReasons)[number]
 

@@ -16,7 +16,8 @@ export const layer = Admin.group.toLayer(Effect.gen(function*() {
   const list = Effect.map(node.status, listOf)
   return Admin.group.of({
     MemberList: ({ stale, timeoutMillis }) => stale ? list : Effect.andThen(confirm(node, timeoutMillis), list),
-    MemberJoin: Effect.fnUntraced(function*({ clientAddress, id, learnerOnly, name, peerAddress, timeoutMillis }) {
+    MemberJoin: Effect.fnUntraced(function*(asked) {
+      const { clientAddress, id, learnerOnly, name, peerAddress, timeoutMillis } = asked
       yield* checkText({ name, peerAddress, clientAddress })
       yield* confirm(node, timeoutMillis)
       const present = (yield* node.status).configuration.members.find((each) =>
@@ -24,15 +25,18 @@ export const layer = Admin.group.toLayer(Effect.gen(function*() {
       )
       if (present !== undefined) return viewOf(yield* node.status, present)
       const candidate = Option.isSome(id)
-        ? { id: yield* checkId(id.value), clientAddress }
+        ? { id: yield* checkId(id.value), clientAddress, witness: asked.witness }
         : yield* admission.identify(name, peerAddress)
+      if (asked.witness && !candidate.witness) {
+        return yield* refuse("Conflict", `${name} was not started as a witness: start it with --witness, or join it without`)
+      }
       const member: Configuration.Member = {
         id: candidate.id,
         name,
         peerAddress,
         clientAddress: clientAddress === "" ? candidate.clientAddress : clientAddress,
         autoPromote: !learnerOnly,
-        witness: false,
+        witness: candidate.witness,
         priority: 0
       }
       const configuration = yield* change(node, { _tag: "Join", member, replaces: Option.none() }, timeoutMillis)
@@ -77,16 +81,19 @@ export const layer = Admin.group.toLayer(Effect.gen(function*() {
 
 const bounded = (timeoutMillis: number): number => Math.min(Math.max(timeoutMillis, 1), Limits.rpcTimeoutMillisMax)
 
-/** What is read next includes every change that was committed by now. */
+/** The configuration that is read next includes every change that was committed by now. */
 const confirm = (node: Node, timeoutMillis: number): Effect.Effect<unknown, Admin.AdminError> =>
-  Effect.mapError(node.readBarrier({ timeoutMillis: bounded(timeoutMillis) }), raftRefused)
+  Effect.mapError(node.configuration({ timeoutMillis: bounded(timeoutMillis) }), raftRefused)
 
 const change = (node: Node, wish: RaftNode.MembershipChange, timeoutMillis: number) =>
   Effect.mapError(node.changeMembership(wish, { timeoutMillis: bounded(timeoutMillis) }), refusedBy)
 
-/** What belongs to proposals with commands cannot come here. */
+/** What belongs to reads, and to proposals with commands, cannot come here. */
 const raftRefused = ({ message, reason }: RaftError): Admin.AdminError =>
-  new Admin.AdminError({ reason: reason === "TooLarge" || reason === "Expired" ? "Invalid" : reason, message })
+  new Admin.AdminError({
+    reason: reason === "TooLarge" || reason === "Expired" || reason === "Witness" ? "Invalid" : reason,
+    message
+  })
 
 const refusedBy = (error: MembershipError): Admin.AdminError =>
   new Admin.AdminError({ reason: error.reason, message: error.message })
@@ -129,7 +136,7 @@ const viewOf = (status: RaftNode.Status, member: Configuration.Member): Admin.Me
     name: member.name,
     peerAddress: member.peerAddress,
     clientAddress: member.clientAddress,
-    role: member.witness ? "witness" : Configuration.isVoter(status.configuration, member.id) ? "voter" : "learner",
+    role: !Configuration.isVoter(status.configuration, member.id) ? "learner" : member.witness ? "witness" : "voter",
     autoPromote: member.autoPromote,
     isLeader: Option.getOrUndefined(status.leader) === member.id
   })
@@ -164,6 +171,7 @@ const statusOf = (
     previousIndex: status.previousIndex,
     members: configuration.members.length,
     voters: configuration.voters.length,
+    copies: status.copies,
     peers: status.peers.map((peer) => new Admin.PeerView({ ...peer, name: nameOf(peer.id) })),
     fenced
   })

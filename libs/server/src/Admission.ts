@@ -11,6 +11,8 @@ export interface Candidate {
   readonly id: string
   /** As it was started; empty while not known. */
   readonly clientAddress: string
+  /** As it was started. */
+  readonly witness: boolean
 }
 
 export interface Admission {

@@ -1,8 +1,9 @@
 /**
  * Health and version over HTTP, as etcd has them (`etcdhttp/health.go`, `etcdhttp/version.go`), so that probes written for it work. `/livez` asks this member only;
- * `/readyz` and `/health` ask whether it can serve a linearizable read.
+ * `/readyz` and `/health` ask whether it can serve a linearizable read. A witness, which can serve none, is never ready; it is healthy when it could, had it data.
  */
 import { RaftNode } from "@dkv/raft"
+import type { RaftError } from "@dkv/raft"
 import { Effect, Layer, Option } from "effect"
 import { HttpRoutes, json, text } from "./HttpRoutes.ts"
 import type { Answer, Handler, Request } from "./HttpRoutes.ts"
@@ -24,12 +25,8 @@ export const layer: Layer.Layer<never, never, HttpRoutes | RaftNode.RaftNode | M
     // what stops a member from serving is, above all, that it does not trust its data
     const sound: Check = { name: "data_corruption", run: info.fenced }
     const serving: Check = { name: "serializable_read", run: info.fenced }
-    const linearizable: Check = {
-      name: "linearizable_read",
-      run: node.readBarrier({ timeoutMillis: Limits.healthMillis }).pipe(
-        Effect.match({ onFailure: (error) => Option.some(error.message), onSuccess: () => Option.none() })
-      )
-    }
+    const linearizable = confirmed(node.readBarrier({ timeoutMillis: Limits.healthMillis }))
+    const following = confirmed(node.configuration({ timeoutMillis: Limits.healthMillis }))
     const nonLearner: Check = {
       name: "non_learner",
       run: Effect.map(
@@ -37,12 +34,17 @@ export const layer: Layer.Layer<never, never, HttpRoutes | RaftNode.RaftNode | M
         (status) => status.role === "Learner" ? Option.some("this member is a learner") : Option.none()
       )
     }
-    yield* routes.add("health", onlyGet(whole(({ url }) => health(url, serving, linearizable))))
+    yield* routes.add("health", onlyGet(whole(({ url }) => health(url, serving, following))))
     yield* routes.add("livez", onlyGet(checks("livez", [serving])))
     yield* routes.add("readyz", onlyGet(checks("readyz", [sound, serving, linearizable, nonLearner])))
     yield* routes.add("version", onlyGet(whole(() => Effect.succeed(json(200, versionOf(info))))))
   })
 )
+
+const confirmed = (barrier: Effect.Effect<unknown, RaftError>): Check => ({
+  name: "linearizable_read",
+  run: Effect.match(barrier, { onFailure: (error) => Option.some(error.message), onSuccess: () => Option.none() })
+})
 
 const versionOf = ({ name, version }: MemberInfo["Service"]) => {
   const compatible = version.replace(/^(\d+\.\d+).*$/, "$1.0")
@@ -58,8 +60,8 @@ const whole = (handler: Handler): Handler => (request) => request.rest.length > 
 
 const notFound: Effect.Effect<Answer> = Effect.succeed(text(404, "not found\n"))
 
-const health = (url: URL, serving: Check, linearizable: Check): Effect.Effect<Answer> => {
-  const asked = url.searchParams.get("serializable") === "true" ? [serving] : [serving, linearizable]
+const health = (url: URL, serving: Check, following: Check): Effect.Effect<Answer> => {
+  const asked = url.searchParams.get("serializable") === "true" ? [serving] : [serving, following]
   return Effect.map(failures(asked, new Set()), (failed) => {
     const reason = failed.map(({ reason }) => reason).join("; ")
     return json(failed.length === 0 ? 200 : 503, { health: String(failed.length === 0), reason })

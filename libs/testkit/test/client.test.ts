@@ -94,6 +94,25 @@ describe("the client", () => {
       assert.strictEqual(kvs[1]!.rows.size, 1)
     }).pipe(Effect.scoped))
 
+  it.effect("a witness is left for another member as soon as something is to be read", () =>
+    Effect.gen(function*() {
+      const { client, kvs } = yield* setUp(["a", "b"])
+      kvs[0]!.readFaults = ["Witness"]
+      yield* passing(client.put("k", "v"))
+      assert.strictEqual(kvs[0]!.rows.size, 1)
+      assert.isTrue(Option.isNone(yield* passing(client.get("k"))))
+      assert.deepStrictEqual([kvs[0]!.reads, kvs[1]!.reads], [[1], [1]])
+    }).pipe(Effect.scoped))
+
+  it.effect("a witness alone is no place to read: that is said at once", () =>
+    Effect.gen(function*() {
+      const { client, kvs } = yield* setUp(["a"])
+      kvs[0]!.readFaults = ["Witness"]
+      const error = yield* passing(Effect.flip(client.get("k")))
+      assert.deepStrictEqual([error.reason, error.message], ["Unavailable", "fault Witness"])
+      assert.deepStrictEqual(kvs[0]!.reads, [1])
+    }).pipe(Effect.scoped))
+
   it.effect("an operation that breaks a rule fails alone", () =>
     Effect.gen(function*() {
       const { client } = yield* setUp(["a"])

@@ -15,7 +15,8 @@ const ask = Effect.fnUntraced(function*(port: Port, target: string, method = "GE
   return { status: Number(head.split(" ")[1]), head: head.toLowerCase(), body }
 })
 
-const noLeader = { readBarrier: () => Effect.fail(new RaftError({ reason: "NoLeader", message: "no leader" })) }
+const failing = (reason: RaftError["reason"], message: string) => () => Effect.fail(new RaftError({ reason, message }))
+const noLeader = { readBarrier: failing("NoLeader", "no leader"), configuration: failing("NoLeader", "no leader") }
 const fenced = { fenced: Effect.succeed(Option.some("its log is damaged")) }
 const learner = { status: Effect.succeed({ ...status, role: "Learner" as const }) }
 
@@ -119,6 +120,14 @@ describe("HTTP", () => {
       const port = yield* open({ node: learner })
       assert.strictEqual((yield* ask(port, "/livez")).status, 200)
       assert.include((yield* ask(port, "/readyz")).body, "[-]non_learner failed: this member is a learner\n")
+    }).pipe(Effect.scoped))
+
+  it.live("a witness lives and is well, but is not ready: it has nothing to read", () =>
+    Effect.gen(function*() {
+      const port = yield* open({ node: { readBarrier: failing("Witness", "this is a witness") } })
+      assert.strictEqual((yield* ask(port, "/livez")).status, 200)
+      assert.strictEqual((yield* ask(port, "/health")).status, 200)
+      assert.include((yield* ask(port, "/readyz")).body, "[-]linearizable_read failed: this is a witness\n")
     }).pipe(Effect.scoped))
 
   it.live("a check that breaks off is answered by 500, and the member lives on", () =>

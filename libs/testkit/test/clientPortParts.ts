@@ -32,6 +32,7 @@ export const status: RaftNode.Status = {
     }],
     voters: [me]
   },
+  copies: 1,
   peers: [],
   hasLease: false,
   removed: false
@@ -42,6 +43,7 @@ export const node: RaftNode.RaftNode["Service"] = {
   propose: () => Effect.never,
   openSession: () => Effect.never,
   readBarrier: () => Effect.succeed(1),
+  configuration: () => Effect.succeed(status.configuration),
   changeMembership: () => Effect.never,
   transferLeadership: () => Effect.never,
   stopped: Effect.never,

@@ -77,6 +77,7 @@ describe("a rare call", () => {
               peerAddress: "b:2380",
               clientAddress: "",
               learnerOnly: false,
+              witness: false,
               ...patience
             })
           ]
@@ -96,7 +97,7 @@ describe("a rare call", () => {
     it.live(`that cannot be confirmed because of ${reason} is ${told}, unless it may be stale`, () =>
       Effect.gen(function*() {
         const failing = Effect.fail(new RaftError({ reason, message: "not now" }))
-        const client = yield* call(yield* open({ node: { readBarrier: () => failing } }))
+        const client = yield* call(yield* open({ node: { configuration: () => failing } }))
         check(yield* Effect.flip(client.MemberList({ stale: false, timeoutMillis: 1000 })), told, "not now")
         const { members } = yield* client.MemberList({ stale: true, timeoutMillis: 1000 })
         assert.deepStrictEqual(members.map(({ isLeader, name, role }) => ({ isLeader, name, role })), [
@@ -115,7 +116,7 @@ describe("a rare call", () => {
   it.live("that makes no sense is Invalid", () =>
     Effect.gen(function*() {
       const client = yield* call(yield* open())
-      const join = { peerAddress: "b:2380", clientAddress: "", learnerOnly: false, timeoutMillis: 1000 }
+      const join = { peerAddress: "b:2380", clientAddress: "", learnerOnly: false, witness: false, timeoutMillis: 1000 }
       const refused = (name: string, id: Option.Option<string>) => Effect.flip(client.MemberJoin({ name, id, ...join }))
       check(yield* refused("b", Option.some("nonsense")), "Invalid", /no member id/)
       check(yield* refused("", Option.none()), "Invalid", /needs a name/)
