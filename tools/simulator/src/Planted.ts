@@ -149,6 +149,18 @@ export const planted: ReadonlyArray<Planted> = [
       ": configuration.members.map(({ id }) => valueOf(id)).sort((a, b) => b - a)[majority(configuration.voters.length) - 1]!"
   },
   {
+    name: "let a witness stand for election",
+    file: `${core}/Core.ts`,
+    find: "return this.witness ? \"Witness\" : this.isElectable",
+    replace: "return this.isElectable"
+  },
+  {
+    name: "tell a witness before a disk has the data",
+    file: `${core}/Replication.ts`,
+    find: "  progress.witness\n    ? Math.min(",
+    replace: "  progress.match < 0\n    ? Math.min("
+  },
+  {
     name: "match completions by what was ordered last",
     file: "libs/raft/src/LogWriter.ts",
     find: "mailbox.complete({ _tag: \"Written\", number }))",

@@ -21,6 +21,8 @@ export const Outcome = Schema.Struct({
   faults: Counts,
   rules: Counts,
   calls: Counts,
+  /** How often witnesses took part, and in what. */
+  witnesses: Counts,
   proven: Schema.String,
   hash: Schema.Number
 })

@@ -9,6 +9,7 @@ export class Summary {
   private readonly faults = new Map<string, number>()
   private readonly rules = new Map<string, number>()
   private readonly calls = new Map<string, number>()
+  private readonly witnesses = new Map<string, number>([["runs with witnesses", 0]])
   private readonly proven = new Map<string, number>()
 
   add(outcome: Outcome): void {
@@ -18,6 +19,7 @@ export class Summary {
     addAll(this.faults, outcome.faults)
     addAll(this.rules, outcome.rules)
     addAll(this.calls, outcome.calls)
+    addAll(this.witnesses, outcome.witnesses)
     addAll(this.proven, { [outcome.proven]: 1 })
   }
 
@@ -33,6 +35,7 @@ export class Summary {
     return [
       section("faults", faults, (count) => count === 0 ? "   never" : ""),
       section("looks at rules", [...this.rules].sort()),
+      section("witnesses", [...this.witnesses].sort()),
       section("calls", [...this.calls].sort()),
       section("histories", [...this.proven].sort())
     ].join("\n")

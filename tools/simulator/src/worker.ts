@@ -11,6 +11,7 @@ const outcomeOf = (report: Run.Report): Protocol.Outcome => ({
   faults: { ...Object.fromEntries(report.faults), ...report.frames },
   rules: Object.fromEntries(report.looks),
   calls: Object.fromEntries(report.outcomes),
+  witnesses: Object.fromEntries(report.witnesses),
   proven: report.proven,
   hash: report.hash
 })

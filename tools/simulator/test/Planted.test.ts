@@ -29,7 +29,9 @@ describe("planted bugs", () => {
     "acknowledge before the sync",
     "tell a vote before its sync",
     "count oneself before the sync",
-    "carry out a repeated forward"
+    "carry out a repeated forward",
+    "let a witness stand for election",
+    "tell a witness before a disk has the data"
   ]
   for (const bug of planted.filter(({ name }) => soonFound.includes(name))) {
     it.live(`"${bug.name}" is found`, () =>

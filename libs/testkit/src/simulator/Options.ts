@@ -24,6 +24,8 @@ export interface Options {
   readonly network: NetworkOptions
   /** Mean time between two faults of a kind, of all members together; Infinity for none. */
   readonly meanMillis: { readonly [Kind in FaultKind]: number }
+  /** Of the founding members, those that hold no data; where there are some, some of those that join hold none either. */
+  readonly witnesses: number
 }
 
 export const faultKinds = [
@@ -49,7 +51,7 @@ export const faultKinds = [
 export type FaultKind = (typeof faultKinds)[number]
 
 /** What a run can do without, to find out what a failure needs. */
-export const parts = [...faultKinds, "loss", "duplicate", "reorder", "shuffle", "leases"] as const
+export const parts = [...faultKinds, "loss", "duplicate", "reorder", "shuffle", "leases", "witnesses"] as const
 export type Part = (typeof parts)[number]
 
 /** The same run without some of what makes it hard. */
@@ -69,7 +71,8 @@ export const without = (options: Options, left: ReadonlyArray<Part>): Options =>
       duplicate: unless("duplicate", duplicate),
       reorder: unless("reorder", reorder)
     },
-    meanMillis
+    meanMillis,
+    witnesses: unless("witnesses", options.witnesses)
   }
 }
 
@@ -80,8 +83,9 @@ export const draw = (prng: Prng): Options => {
   const meanMillis = Object.fromEntries(
     faultKinds.map((kind) => [kind, prng.chance(0.4) ? prng.between(1500, 15_000) : Infinity])
   ) as Options["meanMillis"]
+  const members = prng.pick([1, 3, 3, 3, 4, 5, 5])
   return {
-    members: prng.pick([1, 3, 3, 3, 4, 5, 5]),
+    members,
     millis: 30_000,
     operations: 300 + prng.below(200),
     clients: 2 + prng.below(9),
@@ -101,7 +105,8 @@ export const draw = (prng: Prng): Options => {
       reorder: orNone(prng.between(0, 0.2))
     },
     meanMillis,
-    ...clocks(prng)
+    ...clocks(prng),
+    witnesses: members > 1 && prng.chance(0.4) ? prng.pick([1, 1, 1 + prng.below(members - 1)]) : 0
   }
 }
 

@@ -27,6 +27,8 @@ export interface Report {
   readonly faults: ReadonlyMap<FaultKind, number>
   readonly frames: { readonly lost: number; readonly doubled: number; readonly overtaking: number }
   readonly looks: ReadonlyMap<string, number>
+  /** How often witnesses took part, and in what. */
+  readonly witnesses: ReadonlyMap<string, number>
   /** Depends on everything that happened. */
   readonly hash: number
 }
@@ -64,6 +66,7 @@ export const run = (seed: number, { trace, without: left = [] }: RunOptions = {}
     outcomes: workload.outcomes,
     faults: faults.hits,
     looks: watch.looks,
+    witnesses: watch.witnessing,
     frames: { lost: network.framesLost, doubled: network.framesDoubled, overtaking: network.framesOvertaking },
     hash: world.hash
   }
@@ -119,7 +122,7 @@ const keepCore = (cluster: SimCluster): ReadonlyArray<MemberId> => {
   const known = members.map(({ id }) => id).filter((id) =>
     configurations.some((configuration) => Configuration.find(configuration, id) !== undefined)
   )
-  const core = Core.choose(world.prng, known, configurations)
+  const core = Core.choose(world.prng, known, configurations, neededOf(cluster, configurations))
   cluster.say(`the core is ${core.map(name).join(" ")}`)
   for (const member of members) {
     if (core.includes(member.id)) continue
@@ -132,6 +135,25 @@ const keepCore = (cluster: SimCluster): ReadonlyArray<MemberId> => {
     }
   }
   return core
+}
+
+/** Where witnesses vote: a voter with data whose log nobody's is ahead of, that of a witness included, since each of its entries was on such a voter's disk first. */
+const neededOf = (
+  { members, watch }: SimCluster,
+  configurations: ReadonlyArray<Configuration.Configuration>
+): MemberId | undefined => {
+  const haveWitnesses = configurations.some((configuration) =>
+    Configuration.voterIds(configuration).some((id) => Configuration.isWitness(configuration, id))
+  )
+  if (!haveWitnesses) return undefined
+  const full = members.filter((member) => {
+    const status = member.status()
+    return !member.witness && status !== undefined && Configuration.isVoter(status.configuration, member.id)
+  })
+  return full.map(({ id }) => id).reduce<MemberId | undefined>(
+    (best, id) => best === undefined || watch.isAhead(id, best) ? id : best,
+    undefined
+  )
 }
 
 const hasConverged = (cluster: SimCluster, core: ReadonlyArray<MemberId>): boolean => {

@@ -11,13 +11,13 @@ import { World } from "./World.ts"
 
 export const idOf = (number: number): MemberId => number.toString(16).padStart(16, "0")
 
-const memberOf = (number: number): Configuration.Member => ({
+const memberOf = (number: number, witness: boolean): Configuration.Member => ({
   id: idOf(number),
   name: `m${number}`,
   peerAddress: `m${number}:2380`,
   clientAddress: `m${number}:3000`,
   autoPromote: true,
-  witness: false,
+  witness,
   priority: 0
 })
 
@@ -51,13 +51,15 @@ export class SimCluster {
     this.trace = trace
     this.network = new SimNetwork(this.world, options.network, (from, to, frame) => this.watch.sent(from, to, frame))
     const numbers = Array.from({ length: options.members }, (_, position) => position + 1)
+    const isWitness = (number: number) => number > options.members - options.witnesses
     const founding: Configuration.Configuration = {
       ...Configuration.empty,
-      members: numbers.map(memberOf),
+      members: numbers.map((number) => memberOf(number, isWitness(number))),
       voters: numbers.map(idOf),
       settings: { ...ClusterSettings.defaults, leaderLeases: options.leaderLeases }
     }
-    for (const _ of numbers) this.add(Option.some(founding))
+    for (const number of numbers) this.add(Option.some(founding), isWitness(number))
+    if (options.witnesses > 0) this.watch.witnessed("runs with witnesses")
   }
 
   say(line: string): void {
@@ -99,9 +101,10 @@ export class SimCluster {
 
   join(): void {
     if (this.isRebuilding || this.members.length >= membersMax) return
-    const member = this.add(Option.none())
+    const witness = this.options.witnesses > 0 && this.prng.chance(0.3)
+    const member = this.add(Option.none(), witness)
     member.boot()
-    this.change({ _tag: "Join", member: memberOf(this.count), replaces: Option.none() })
+    this.change({ _tag: "Join", member: memberOf(this.count, witness), replaces: Option.none() })
   }
 
   /** Turns leases on or off, where the clocks allow it. */
@@ -115,18 +118,18 @@ export class SimCluster {
 
   /**
    * The disk is gone, and a new member takes the place. Nothing happens where that would be more than the cluster promises to survive: with fewer than three
-   * voters, or while another change is under way that may need the lost one.
+   * voters, where an acknowledgement guarantees no other copy, or while another change is under way that may need the lost one.
    */
   loseDisk(member: SimMember): void {
     const statuses = this.members.flatMap((other) => other.status() ?? [])
-    const configuration = statuses.find(({ role, term }) => role === "Leader" && term === this.watch.termLed)
-      ?.configuration
+    const { configuration, copies = 0 } =
+      statuses.find(({ role, term }) => role === "Leader" && term === this.watch.termLed) ?? {}
     const isSettled = configuration !== undefined && !Configuration.isJoint(configuration) && this.changesUnderWay === 0
-    if (this.isRebuilding || !isSettled || configuration.voters.length < 3) return
+    if (this.isRebuilding || !isSettled || configuration.voters.length < 3 || (!member.witness && copies < 2)) return
     this.isRebuilding = true
     this.retire(member)
     this.watch.lost(member.id)
-    const fresh = this.add(Option.none())
+    const fresh = this.add(Option.none(), member.witness)
     const number = this.count
     fresh.boot()
     const isReplaced = () =>
@@ -141,7 +144,7 @@ export class SimCluster {
         this.isRebuilding = false
         return
       }
-      this.change({ _tag: "Join", member: memberOf(number), replaces: Option.some(member.id) })
+      this.change({ _tag: "Join", member: memberOf(number, member.witness), replaces: Option.some(member.id) })
       this.world.after(retryMillis, attempt)
     }
     attempt()
@@ -155,11 +158,12 @@ export class SimCluster {
     this.members = this.members.filter((other) => other !== member)
   }
 
-  private add(founding: Option.Option<Configuration.Configuration>): SimMember {
+  private add(founding: Option.Option<Configuration.Configuration>, witness: boolean): SimMember {
     const number = ++this.count
     const member = new SimMember(this.world, this.network, this.watch, {
       ...this.options,
       id: idOf(number),
+      witness,
       founding,
       clockRate: 1 + this.prng.between(-this.options.clockDrift, this.options.clockDrift),
       wallMillis: 1_700_000_000_000 + this.prng.between(-10_000, 10_000),

@@ -1,8 +1,11 @@
-/** A member of a simulated cluster: real actors over a segment-file log on a simulated disk, and a storage that loses what was not flushed. It survives its machines. */
+/**
+ * A member of a simulated cluster: real actors over a segment-file log on a simulated disk, and a storage that loses what was not flushed; a witness has a snapshot file
+ * in its place. It survives its machines.
+ */
 import { Kv, KvStateMachine } from "@dkv/kv"
-import { LogStore, RaftNode, StateMachine } from "@dkv/raft"
+import { LogStore, RaftNode, StateMachine, WitnessStateMachine } from "@dkv/raft"
 import type { Configuration, MemberId } from "@dkv/raft"
-import { Disk, MemoryDisk, MemoryStorage, SegmentLog } from "@dkv/storage"
+import { Disk, MemoryDisk, MemoryStorage, SegmentLog, SnapshotFile } from "@dkv/storage"
 import type { Option } from "effect"
 import { Cause, Context, Effect, Exit, Layer, Random } from "effect"
 import type { Options } from "./Options.ts"
@@ -23,6 +26,7 @@ export interface MemberOptions extends
   >
 {
   readonly id: MemberId
+  readonly witness: boolean
   readonly founding: Option.Option<Configuration.Configuration>
   readonly clockRate: number
   readonly wallMillis: number
@@ -36,6 +40,7 @@ export interface Services {
 
 export class SimMember {
   readonly id: MemberId
+  readonly witness: boolean
   machine: Machine | undefined
   /** There once the member has recovered. */
   services: Services | undefined
@@ -60,6 +65,8 @@ export class SimMember {
     this.watch = watch
     this.options = options
     this.id = options.id
+    this.witness = options.witness
+    if (options.witness) watch.witnesses.add(options.id)
     this.prng = world.prng.fork()
     const { disk, memory } = Effect.runSync(MemoryDisk.make)
     this.disk = disk
@@ -145,9 +152,10 @@ export class SimMember {
   }
 
   private layer(machine: Machine) {
-    const { electionTimeoutMillis, founding, heartbeatMillis, id } = this.options
-    const raft = RaftNode.layer({
+    const { electionTimeoutMillis, founding, heartbeatMillis, id, witness } = this.options
+    const node = RaftNode.layer({
       id,
+      witness,
       configuration: founding,
       electionTimeoutMillis,
       heartbeatMillis,
@@ -155,10 +163,19 @@ export class SimMember {
       compactAfterBytes: this.options.compactAfterBytes
     }).pipe(
       Layer.provide(this.network.layer(id, machine)),
-      Layer.provide(this.log),
-      Layer.provideMerge(this.state)
+      Layer.provide(this.log)
     )
-    return Layer.provideMerge(Kv.layer, raft)
+    return witness
+      ? Layer.provideMerge(Kv.layerWitness, Layer.provide(node, this.heads))
+      : Layer.provideMerge(Kv.layer, Layer.provideMerge(node, this.state))
+  }
+
+  /** Of a witness. */
+  private get heads() {
+    return WitnessStateMachine.layer.pipe(
+      Layer.provide(SnapshotFile.layer({ directory: "/state" })),
+      Layer.provide(Layer.succeed(Disk.Disk, this.disk))
+    )
   }
 
   private get log() {

@@ -3,11 +3,12 @@
  * so it watches any composition.
  *
  * Election safety, log matching, leader completeness, state machine safety (Raft paper, figure 3); no vote and no acknowledgement before the sync that it depends on;
- * no commit without a quorum of durable copies, in both halves of a joint configuration; terms, commit and applied indexes never go back; no leader of a later term
- * while one has a lease.
+ * no commit without a quorum of durable logs, in both halves of a joint configuration, and on as many disks with its data as was promised; nothing for a witness
+ * that is on no such disk, and no data for it; terms, commit and applied indexes never go back; no leader of a later term while one has a lease.
  */
 import * as Codec from "@dkv/raft/codec/PeerMessageCodec"
-import type { Configuration, Entry, HardState, LogIndex, LogStore, MemberId, RaftNode, Term } from "@dkv/raft"
+import { Configuration, EntryKind } from "@dkv/raft"
+import type { Entry, EntryHead, HardState, LogIndex, LogStore, MemberId, RaftNode, Term } from "@dkv/raft"
 
 /** What a member has on its disk, as far as syncs have said. */
 class Shadow {
@@ -19,6 +20,10 @@ class Shadow {
 
   get lastIndex(): LogIndex {
     return this.previousIndex + this.terms.length
+  }
+
+  get lastTerm(): Term {
+    return this.terms.at(-1) ?? this.previousTerm
   }
 
   termAt(index: LogIndex): Term | undefined {
@@ -56,6 +61,10 @@ export class Watch {
   violation: string | undefined
   /** Every command that was applied anywhere, by index. */
   readonly applied = new Map<LogIndex, Applied>()
+  /** Members that hold no data. */
+  readonly witnesses = new Set<MemberId>()
+  /** How often they took part, and in what. */
+  readonly witnessing = new Map<string, number>()
   /** How often each rule was looked at. */
   readonly looks = new Map<string, number>()
   lastApplied: { readonly index: LogIndex; readonly term: Term } = { index: 0, term: 0 }
@@ -70,8 +79,10 @@ export class Watch {
   /** By member and term: votes that are on its disk, and votes it told. */
   private readonly durableVotes = new Map<string, MemberId>()
   private readonly votes = new Map<string, MemberId>()
-  /** By index and term: the entry's predecessor and its content. */
-  private readonly entries = new Map<string, { readonly previousTerm: Term; readonly data: Uint8Array }>()
+  /** Index and term of every entry that was on a disk with its data. */
+  private readonly kept = new Set<string>()
+  /** By index and term: the entry's predecessor, and its content once somebody wrote it. */
+  private readonly entries = new Map<string, { readonly previousTerm: Term; readonly data: Uint8Array | undefined }>()
 
   /** A machine has started; what its log holds after recovery. */
   booted(id: MemberId, recovered: LogStore.Recovered): void {
@@ -81,7 +92,11 @@ export class Watch {
     shadow.previousTerm = recovered.previousTerm
     for (const [position, run] of recovered.termRuns.entries()) {
       const end = recovered.termRuns[position + 1]?.index ?? recovered.lastIndex + 1
-      for (let index = run.index; index < end; index++) shadow.terms.push(run.term)
+      for (let index = run.index; index < end; index++) {
+        shadow.terms.push(run.term)
+        // what a write left that was cut off is as good as any other
+        if (!this.witnesses.has(id)) this.kept.add(`${index}:${run.term}`)
+      }
     }
     const before = this.shadows.get(id)
     if (before !== undefined) this.recoveredAll(id, before, shadow)
@@ -118,13 +133,26 @@ export class Watch {
 
   private appended(id: MemberId, shadow: Shadow, entries: ReadonlyArray<Entry.Entry>): void {
     let previousTerm = shadow.termAt(entries[0]!.index - 1)
+    const isWitness = this.witnesses.has(id)
     for (const entry of entries) {
+      if (isWitness) {
+        this.check(
+          "a witness holds no data",
+          entry.kind === EntryKind.Configuration || entry.data.length === 0,
+          () => `${name(id)}, a witness, holds ${entry.data.length} bytes of entry ${entry.index}`
+        )
+      }
+      const key = `${entry.index}:${entry.term}`
+      if (!isWitness) this.kept.add(key)
       if (previousTerm !== undefined) {
-        const known = this.entries.get(`${entry.index}:${entry.term}`)
-        if (known === undefined) {
-          this.entries.set(`${entry.index}:${entry.term}`, { previousTerm, data: entry.data })
-        } else {
-          const same = known.previousTerm === previousTerm && equal(known.data, entry.data)
+        const known = this.entries.get(key)
+        const data = isWitness ? undefined : entry.data
+        if (known === undefined || (known.data === undefined && data !== undefined)) {
+          this.entries.set(key, { previousTerm, data })
+        }
+        if (known !== undefined) {
+          const same = known.previousTerm === previousTerm &&
+            (known.data === undefined || data === undefined || equal(known.data, data))
           this.check(
             "log matching",
             same,
@@ -146,6 +174,7 @@ export class Watch {
     switch (message._tag) {
       case "VoteReply": {
         if (!message.granted || message.preVote) return
+        if (this.witnesses.has(from)) this.witnessed("votes")
         const durable = this.durableVotes.get(`${from}:${message.term}`)
         this.check(
           "a vote is durable before it is told",
@@ -176,10 +205,30 @@ export class Watch {
         )
         return
       }
+      case "SnapshotProgress":
+        if (message.state === "installed" && this.witnesses.has(from)) this.witnessed("snapshots taken")
+        return
       case "Append":
+        if (this.witnesses.has(to)) this.told(to, message.entries)
+        return this.leads(from, message.term)
       case "Heartbeat":
         return this.leads(from, message.term)
     }
+  }
+
+  private told(witness: MemberId, entries: ReadonlyArray<EntryHead>): void {
+    for (const { index, term } of entries) {
+      this.check(
+        "a witness is told of what a disk holds with its data",
+        this.kept.has(`${index}:${term}`),
+        () => `${name(witness)}, a witness, is sent entry ${index} of term ${term}, and nobody's disk has its data`
+      )
+    }
+  }
+
+  /** Takes note that witnesses took part. */
+  witnessed(what: string): void {
+    this.witnessing.set(what, (this.witnessing.get(what) ?? 0) + 1)
   }
 
   private leads(id: MemberId, term: Term): void {
@@ -258,6 +307,31 @@ export class Watch {
       this.isOnQuorum(status.commitIndex, id, status.configuration) || this.isOnQuorum(status.commitIndex, id, before),
       () => `${name(id)} takes entry ${status.commitIndex} for committed, which is on too few disks: ${this.describe()}`
     )
+    if (before !== status.configuration) return
+    const { commitIndex, configuration, copies } = status
+    const voters = Configuration.voterIds(configuration)
+    const holders = voters.filter((voter) => this.holds(voter, commitIndex, this.shadows.get(id)?.termAt(commitIndex)))
+    const full = holders.filter((voter) => !this.witnesses.has(voter))
+    this.check(
+      "there are as many copies as promised",
+      full.length >= copies,
+      () => `${name(id)} takes entry ${commitIndex} for committed, with ${copies} copies, and there are ${full.length}: ${this.describe()}`
+    )
+    if (holders.length > full.length && full.length * 2 <= configuration.voters.length) this.witnessed("commits that needed one")
+  }
+
+  /** Whether the member's disk holds the entry: the one of this term, or of any if that is not known. */
+  private holds(id: MemberId, index: LogIndex, term: Term | undefined): boolean {
+    const shadow = this.shadows.get(id) ?? this.lostShadows.get(id)
+    const own = shadow?.termAt(index)
+    return shadow !== undefined && (index <= shadow.previousIndex || (own !== undefined && own === (term ?? own)))
+  }
+
+  /** Whether one member's disk would win a vote against the other's (Raft paper §5.4.1). */
+  isAhead(id: MemberId, other: MemberId): boolean {
+    const [mine, its] = [this.shadows.get(id), this.shadows.get(other)]
+    if (mine === undefined || its === undefined) return its === undefined
+    return mine.lastTerm > its.lastTerm || (mine.lastTerm === its.lastTerm && mine.lastIndex > its.lastIndex)
   }
 
   private isOnQuorum(index: LogIndex, leader: MemberId, configuration: Configuration.Configuration): boolean {
@@ -271,12 +345,11 @@ export class Watch {
     if (disk !== undefined && index <= disk.previousIndex) return true
     const own = disk?.termAt(index)
     const candidates = own === undefined ? [...terms] : [own]
-    const holds = (id: MemberId, term: Term): boolean => {
-      const shadow = this.shadows.get(id) ?? this.lostShadows.get(id)
-      return shadow !== undefined && (index <= shadow.previousIndex || shadow.termAt(index) === term)
+    const half = (voters: ReadonlyArray<MemberId>, term: Term): boolean => {
+      const holders = voters.filter((voter) => this.holds(voter, index, term))
+      return voters.length === 0 ||
+        (holders.length > voters.length / 2 && holders.some((voter) => !this.witnesses.has(voter)))
     }
-    const half = (voters: ReadonlyArray<MemberId>, term: Term): boolean =>
-      voters.length === 0 || voters.filter((voter) => holds(voter, term)).length > voters.length / 2
     return candidates.some((term) => half(configuration.voters, term) && half(configuration.outgoing, term))
   }
 
