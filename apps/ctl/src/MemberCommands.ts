@@ -52,7 +52,9 @@ export const join = Command.make(
       Flag.withDefault(false)
     ),
     witness: Flag.Boolean("witness").pipe(
-      Flag.withDescription("It was started with --witness: it votes and holds no data. Needed with --id only; otherwise it says so itself"),
+      Flag.withDescription(
+        "It was started with --witness: it votes and holds no data. Needed with --id only; otherwise it says so itself"
+      ),
       Flag.withDefault(false)
     )
   },

@@ -162,7 +162,10 @@ describe("members", () => {
     Effect.gen(function*() {
       const all = yield* type(new FakeCluster(), ["--endpoint=a:1,b:9", "status"])
       assert.strictEqual(all.exitCode, 1)
-      assert.strictEqual(all.text, "a:1\tdkv-0\tleader\tterm 7\tleader dkv-0\tcommit 42\tcopies 2\nb:9\tdoes not answer\n")
+      assert.strictEqual(
+        all.text,
+        "a:1\tdkv-0\tleader\tterm 7\tleader dkv-0\tcommit 42\tcopies 2\nb:9\tdoes not answer\n"
+      )
       const json = JSON.parse((yield* type(new FakeCluster(), ["--endpoint=a:1", "status", "-w", "json"])).text)
       assert.deepInclude(json[0], { name: "dkv-0", copiesAcknowledged: 2, fenced: null })
     }))

@@ -160,7 +160,9 @@ const letIn = Effect.fnUntraced(function*(
   if (last.witness !== member.witness) {
     return ControlMessage.refused(
       "Invalid",
-      `${member.name} was ${last.witness ? "a witness: start it with" : "a full member: start it without"} --witness, ` +
+      `${member.name} was ${
+        last.witness ? "a witness: start it with" : "a full member: start it without"
+      } --witness, ` +
         "or take it out by dkvctl member-leave first"
     )
   }

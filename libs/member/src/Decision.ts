@@ -121,7 +121,9 @@ const found = (memberId: string, options: Options, round: ReadonlyArray<Heard>):
     own.push(entry(answer.memberId, listed.name, listed.peerAddress, answer.clientAddress, answer.witness))
   }
   if (own.every((member) => member.witness)) {
-    return wait("every member that would found the cluster is a witness, and none would hold data: start at least one without --witness")
+    return wait(
+      "every member that would found the cluster is a witness, and none would hold data: start at least one without --witness"
+    )
   }
   return {
     _tag: "Found",

@@ -51,7 +51,8 @@ describe("the record on disk", () => {
   })
 
   it("of a witness has a format that a program from before there were witnesses refuses, and that of a full member is as it was", () => {
-    const formatOf = (record: Record) => JSON.parse(new TextDecoder().decode(MemberRecordFile.encode(record)).split("\n")[0]!)
+    const formatOf = (record: Record) =>
+      JSON.parse(new TextDecoder().decode(MemberRecordFile.encode(record)).split("\n")[0]!)
     assert.deepInclude(formatOf({ ...fresh, witness: true }), { format: 2, witness: true })
     assert.deepInclude(formatOf(fresh), { format: 1 })
     assert.isFalse("witness" in formatOf(fresh))

@@ -99,10 +99,12 @@ describe("a member that is started as a witness", () => {
       const fourth = yield* start("dkv-3", listOf(["dkv-3"]), { initialClusterState: "existing", witness: true })
       yield* passing(client.joinMember({ name: "dkv-3", peerAddress: "dkv-3:2380" }))
       yield* until(isUp(fourth))
-      yield* until(Effect.map(client.members(), ({ isJoint, members }) => !isJoint && members[3]?.role === "witness").pipe(
-        passing,
-        Effect.orDie
-      ))
+      yield* until(
+        Effect.map(client.members(), ({ isJoint, members }) => !isJoint && members[3]?.role === "witness").pipe(
+          passing,
+          Effect.orDie
+        )
+      )
       const fifth = yield* start("dkv-4", listOf(["dkv-4"]), { initialClusterState: "existing" })
       const refused = yield* passing(
         Effect.flip(client.joinMember({ name: "dkv-4", peerAddress: "dkv-4:2380", witness: true }))
@@ -122,8 +124,12 @@ describe("a member that is started as a witness", () => {
       const again = yield* start("dkv-2", list, { witness: true })
       yield* until(isUp(again))
       const { dkv } = yield* services(again)
-      yield* until(Effect.map(dkv.status, ({ configuration }) =>
-        configuration.voters.includes(dkv.memberId) && configuration.outgoing.length === 0))
+      yield* until(
+        Effect.map(
+          dkv.status,
+          ({ configuration }) => configuration.voters.includes(dkv.memberId) && configuration.outgoing.length === 0
+        )
+      )
       const { configuration } = yield* dkv.status
       assert.isFalse(configuration.members.some(({ id }) => id === witness.dkv.memberId))
       assert.deepStrictEqual(configuration.members.map((member) => member.witness).sort(), [false, false, true])

@@ -256,7 +256,8 @@ const orderWrites = (member: Member, out: Outputs, time: number): void => {
         close()
         cache.truncate(received[0]!.index)
         cache.append(received)
-        for (const entry of received) member.appendedBytes += entry.bytes
+        // a witness' log grows by what is left of an entry without its payload
+        for (const entry of received) member.appendedBytes += core.witness ? Entry.encodedBytes(entry) : entry.bytes
         writes.push({ _tag: "Append", entries: received })
         break
       }

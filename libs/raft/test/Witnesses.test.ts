@@ -106,6 +106,14 @@ describe("a cluster with a witness", () => {
       yield* applied(cluster, 3, before.appliedIndex + 1)
     }))
 
+  it.effect("shortens the witness' log by what it takes, though that has no payloads", () =>
+    Effect.gen(function*() {
+      const { cluster, leader, witness } = yield* three({ trailingEntries: 2, compactAfterBytes: 200 })
+      for (let n = 0; n < 30; n++) yield* passing(cluster.propose(leader, ""))
+      yield* passing(Effect.sleep(1000))
+      assert.isAbove((yield* witness.node.status).previousIndex, 20)
+    }))
+
   it.effect("catches a new witness up by a snapshot that has raft's head in it, whatever the state machine of the leader is", () =>
     Effect.gen(function*() {
       const cluster = yield* Cluster.make([1, 2], { trailingEntries: 0, compactAfterBytes: 1 }, undefined, [5])
@@ -139,7 +147,13 @@ describe("a cluster with a witness", () => {
 describe("what a member was started as", () => {
   it.effect("must be what the configuration says: a witness started as a full member, and the reverse, is refused with what to do", () =>
     Effect.gen(function*() {
-      for (const [number, witness, message] of [[3, false, /as a witness.*start it as a witness/], [2, true, /start it as a full member/]] as const) {
+      for (
+        const [number, witness, message] of [[3, false, /as a witness.*start it as a witness/], [
+          2,
+          true,
+          /start it as a full member/
+        ]] as const
+      ) {
         const { cluster } = yield* three()
         const member = cluster.running.get(number)!
         yield* member.stop

@@ -28,7 +28,10 @@ export const layer = Admin.group.toLayer(Effect.gen(function*() {
         ? { id: yield* checkId(id.value), clientAddress, witness: asked.witness }
         : yield* admission.identify(name, peerAddress)
       if (asked.witness && !candidate.witness) {
-        return yield* refuse("Conflict", `${name} was not started as a witness: start it with --witness, or join it without`)
+        return yield* refuse(
+          "Conflict",
+          `${name} was not started as a witness: start it with --witness, or join it without`
+        )
       }
       const member: Configuration.Member = {
         id: candidate.id,

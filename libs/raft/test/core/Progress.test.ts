@@ -2,7 +2,8 @@
 import { assert, describe, it } from "vitest"
 import { Progress, Window } from "../../src/core/Progress.ts"
 
-const progress = () => new Progress({ id: "a", witness: false, next: 11, now: 0, windowMessagesMax: 4, windowBytesMax: 100 })
+const progress = () =>
+  new Progress({ id: "a", witness: false, next: 11, now: 0, windowMessagesMax: 4, windowBytesMax: 100 })
 
 describe("window", () => {
   it("answers as a list of what is in flight would, however often its ring goes round", () => {

@@ -104,10 +104,16 @@ describe("quorum", () => {
     const cases = configurations.flatMap((configuration) => {
       const present = ids.filter((id) => configuration.voters.includes(id) || configuration.outgoing.includes(id))
       return subsets(present.length).flatMap((bits) => {
-        const members = present.map((id, position) => ({ ...memberOf(position), id, witness: (bits >> position) % 2 === 1 }))
+        const members = present.map((id, position) => ({
+          ...memberOf(position),
+          id,
+          witness: (bits >> position) % 2 === 1
+        }))
         const isFull = (id: string) => members.some((member) => member.id === id && !member.witness)
         const halves = [configuration.voters, configuration.outgoing].filter((half) => half.length > 0)
-        return halves.every((half) => half.some(isFull)) ? [{ configuration: { ...configuration, members }, isFull }] : []
+        return halves.every((half) => half.some(isFull))
+          ? [{ configuration: { ...configuration, members }, isFull }]
+          : []
       })
     })
 

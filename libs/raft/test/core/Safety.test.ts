@@ -185,7 +185,9 @@ describe("safety of the core", () => {
     [5, [4, 5]]
   ]
   for (const [members, witnesses] of clusters) {
-    const described = witnesses.length === 0 ? `${members} members` : `${members} members, with ${witnesses} as witnesses,`
+    const described = witnesses.length === 0
+      ? `${members} members`
+      : `${members} members, with ${witnesses} as witnesses,`
     it(`holds for ${described} under loss, delay, duplication, reordering and crashes`, () => {
       for (let seed = first; seed < first + seeds; seed++) {
         const world = new World(seed * 7919 + members, members, 2, witnesses)

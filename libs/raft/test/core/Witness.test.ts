@@ -96,7 +96,9 @@ describe("a witness", () => {
       return { ...message, entries: message.entries.map((entry) => ({ ...entry, kind: 2 as const, configuration })) }
     }
     const full = configurationOf(1, 2, 3)
-    const members = full.members.map(({ id }) => id === idOf(2) ? witnessOf(2) : id === idOf(3) ? witnessOf(3) : memberOf(1))
+    const members = full.members.map(({ id }) =>
+      id === idOf(2) ? witnessOf(2) : id === idOf(3) ? witnessOf(3) : memberOf(1)
+    )
     assert.throws(() => three().send(1, 3, configured(full)), /has dkv-3 as a full member/)
     assert.throws(() => three().send(1, 2, configured({ ...full, members })), /has dkv-2 as a witness/)
   })
@@ -153,7 +155,11 @@ describe("what a witness is sent", () => {
     script.stalled.clear()
     script.crash(1)
     script.pass(5000)
-    assert.strictEqual(script.core(1).role, "Leader", "what was lost with member 1's unsynced log is on no witness either")
+    assert.strictEqual(
+      script.core(1).role,
+      "Leader",
+      "what was lost with member 1's unsynced log is on no witness either"
+    )
     assert.notInclude(script.node(2).trace, "a")
   })
 

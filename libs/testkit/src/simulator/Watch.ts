@@ -315,9 +315,14 @@ export class Watch {
     this.check(
       "there are as many copies as promised",
       full.length >= copies,
-      () => `${name(id)} takes entry ${commitIndex} for committed, with ${copies} copies, and there are ${full.length}: ${this.describe()}`
+      () =>
+        `${
+          name(id)
+        } takes entry ${commitIndex} for committed, with ${copies} copies, and there are ${full.length}: ${this.describe()}`
     )
-    if (holders.length > full.length && full.length * 2 <= configuration.voters.length) this.witnessed("commits that needed one")
+    if (holders.length > full.length && full.length * 2 <= configuration.voters.length) {
+      this.witnessed("commits that needed one")
+    }
   }
 
   /** Whether the member's disk holds the entry: the one of this term, or of any if that is not known. */
