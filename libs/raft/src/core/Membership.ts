@@ -200,7 +200,7 @@ const withData = (next: Configuration.Configuration): Configuration.Configuratio
 /** A priority is stored in 32 bits. */
 const isPriority = (priority: number): boolean => priority === (priority | 0)
 
-/** A present member with another address, or another priority. */
+/** A present member with another address, or another priority. Addresses belong to one member each, except that a learner may have that of the member it replaces. */
 const updated = (
   configuration: Configuration.Configuration,
   wanted: Configuration.Member
@@ -210,7 +210,8 @@ const updated = (
   if (
     present.peerAddress === peerAddress && present.clientAddress === clientAddress && present.priority === priority
   ) return configuration
-  if (configuration.members.some((other) => other.id !== id && other.peerAddress === peerAddress)) return "Conflict"
+  const others = configuration.members.filter((other) => other.id !== id && other.id !== present.replaces)
+  if (others.some((other) => other.peerAddress === peerAddress)) return "Conflict"
   return {
     ...configuration,
     members: configuration.members.map((member) => member.id === id ? wanted : member)

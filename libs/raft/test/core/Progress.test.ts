@@ -1,42 +1,9 @@
-/** etcd-raft `tracker/inflights.go`, `tracker/progress.go`. */
+/** etcd-raft `tracker/progress.go`. */
 import { assert, describe, it } from "vitest"
-import { Progress, Window } from "../../src/core/Progress.ts"
+import { Progress } from "../../src/core/Progress.ts"
 
 const progress = () =>
   new Progress({ id: "a", witness: false, next: 11, now: 0, windowMessagesMax: 4, windowBytesMax: 100 })
-
-describe("window", () => {
-  it("answers as a list of what is in flight would, however often its ring goes round", () => {
-    let state = 5
-    const next = (bound: number) => {
-      state = (Math.imul(state, 1103515245) + 12345) >>> 0
-      return (state >>> 8) % bound
-    }
-    const window = new Window(5, 40)
-    let flights: Array<{ last: number; bytes: number; at: number }> = []
-    let last = 0
-    for (let step = 0; step < 5000; step++) {
-      if (!window.isFull && next(3) > 0) {
-        last += 1 + next(3)
-        const bytes = next(20)
-        window.add(last, bytes, step)
-        flights.push({ last, bytes, at: step })
-      } else if (next(50) === 0) {
-        window.clear()
-        flights = []
-      } else {
-        const index = last - next(10)
-        window.free(index)
-        flights = flights.filter((flight) => flight.last > index)
-      }
-      const bytes = flights.reduce((sum, flight) => sum + flight.bytes, 0)
-      assert.strictEqual(window.bytes, bytes)
-      assert.strictEqual(window.isEmpty, flights.length === 0)
-      assert.strictEqual(window.isFull, flights.length === 5 || bytes >= 40)
-      if (flights.length > 0) assert.strictEqual(window.oldestSentAt, flights[0]!.at)
-    }
-  })
-})
 
 describe("progress", () => {
   it("begins by probing, behind the leader's last entry", () => {

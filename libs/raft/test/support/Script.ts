@@ -19,6 +19,8 @@ type MessageOf<Tag extends Message["_tag"]> = Extract<Message, { readonly _tag: 
 export interface Options {
   /** Numbers of the founding voters. */
   readonly voters: ReadonlyArray<number>
+  /** The founding members, if they are to have other names and addresses than the usual ones. */
+  readonly founders?: ReadonlyArray<Member>
   /** In the founding configuration, without a vote. */
   readonly learners?: ReadonlyArray<Member>
   /** The voters of before, if the founding configuration is joint. */
@@ -59,15 +61,24 @@ export class Script {
   private passing = false
   private onlooker: Onlooker | undefined
 
-  constructor(
-    { cluster, learners = [], outgoing = [], priorities = {}, settings, spares = [], voters, witnesses = [] }: Options
-  ) {
-    const members = [...new Set([...voters, ...outgoing])].map((number) => ({
-      ...memberOf(number),
-      priority: priorities[number] ?? 0
-    }))
-      .concat(learners)
-      .map((member) => ({ ...member, witness: witnesses.includes(numberOf(member.id)) }))
+  constructor({
+    cluster,
+    founders,
+    learners = [],
+    outgoing = [],
+    priorities = {},
+    settings,
+    spares = [],
+    voters,
+    witnesses = []
+  }: Options) {
+    const usual = () =>
+      [...new Set([...voters, ...outgoing])].map((number) => ({
+        ...memberOf(number),
+        priority: priorities[number] ?? 0,
+        witness: witnesses.includes(number)
+      }))
+    const members = (founders ?? usual()).concat(learners)
     const founding: Configuration = {
       members,
       voters: voters.map(idOf),

@@ -1,5 +1,6 @@
-/** The shape of a log against the plainest second implementation: the list of its terms. */
-import { assert, describe, it } from "vitest"
+/** The shape of a log against the plainest second implementation: the list of its terms. Raft paper §5.3, §5.4.1, §7. */
+import { assert, describe, it } from "@effect/vitest"
+import { Schema } from "effect"
 import { LogShape } from "../../src/core/LogShape.ts"
 
 const empty = () => new LogShape({ previousIndex: 0, previousTerm: 0, lastIndex: 0, termRuns: [] })
@@ -37,56 +38,61 @@ const agree = (shape: LogShape, { previous, terms }: Naive, message: string) => 
   }
 }
 
-describe("the shape of a log", () => {
-  it("answers as the list of terms would, after any appends, truncations, compactions and resets", () => {
-    let state = 99
-    const next = (bound: number) => {
-      state = (Math.imul(state, 1103515245) + 12345) >>> 0
-      return (state >>> 8) % bound
+/** One change of a log. `where` and `much` say how far along what is there, and how much; both are cut to what makes sense. */
+const Change = Schema.Struct({
+  kind: Schema.Literals(["append", "append", "truncate", "compact", "reset"]),
+  where: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 30 })),
+  much: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2 }))
+})
+
+const carryOut = (shape: LogShape, naive: Naive, { kind, much, where }: typeof Change.Type): string => {
+  const last = naive.terms.length - 1
+  switch (kind) {
+    case "append": {
+      const term = naive.terms[last]! + much
+      const count = 1 + where % 3
+      shape.append(term, count)
+      for (let left = count; left > 0; left--) naive.terms.push(term)
+      return `append ${count}@${term}`
     }
-    for (let run = 0; run < 100; run++) {
+    case "truncate": {
+      const index = naive.previous + 1 + where % (last - naive.previous + 2)
+      shape.truncate(index)
+      naive.terms.length = Math.min(naive.terms.length, index)
+      return `truncate ${index}`
+    }
+    case "compact": {
+      const index = naive.previous + where % (last - naive.previous + 1)
+      shape.compact(index)
+      naive.previous = index
+      return `compact ${index}`
+    }
+    case "reset": {
+      const index = last + where % 3
+      const term = naive.terms[last]! + much
+      shape.reset(index, term)
+      naive.terms = Array.from({ length: index + 1 }, () => term)
+      naive.previous = index
+      return `reset ${index}@${term}`
+    }
+  }
+}
+
+describe("the shape of a log", () => {
+  it.prop(
+    "answers as the list of terms would, after any appends, truncations, compactions and resets",
+    [Schema.Array(Change).check(Schema.isMaxLength(12))],
+    ([changes]) => {
       const shape = empty()
       const naive: Naive = { previous: 0, terms: [0] }
       let trace = ""
-      for (let step = 0; step < 20; step++) {
-        const last = naive.terms.length - 1
-        switch (next(6)) {
-          case 0: {
-            const index = naive.previous + 1 + next(last - naive.previous + 2)
-            shape.truncate(index)
-            naive.terms.length = Math.min(naive.terms.length, index)
-            trace += ` truncate ${index}`
-            break
-          }
-          case 1: {
-            const index = naive.previous + next(last - naive.previous + 1)
-            shape.compact(index)
-            naive.previous = index
-            trace += ` compact ${index}`
-            break
-          }
-          case 2: {
-            if (next(4) > 0) break
-            const index = last + next(3)
-            const term = naive.terms[last]! + next(2)
-            shape.reset(index, term)
-            naive.terms = Array.from({ length: index + 1 }, () => term)
-            naive.previous = index
-            trace += ` reset ${index}@${term}`
-            break
-          }
-          default: {
-            const term = naive.terms[last]! + next(3)
-            const count = 1 + next(3)
-            shape.append(term, count)
-            for (let left = count; left > 0; left--) naive.terms.push(term)
-            trace += ` append ${count}@${term}`
-          }
-        }
+      for (const change of changes) {
+        trace += ` ${carryOut(shape, naive, change)}`
         agree(shape, naive, trace)
       }
-    }
-  })
+    },
+    { arbitrary: { runs: 200, seed: 99 } }
+  )
 
   it("begins where the recovered log says", () => {
     const shape = new LogShape({
