@@ -303,6 +303,10 @@ export const onAppend = (core: Core, { from, message }: FromPeer<Append>): void 
   const { entries, previousIndex } = message
   if (previousIndex < core.commitIndex) return acknowledge(core, from, core.commitIndex)
   if (core.log.termAt(previousIndex) !== message.previousTerm) {
+    invariant(
+      previousIndex > core.commitIndex,
+      `${from} leads term ${message.term} with another entry ${previousIndex} than the one committed here: somebody has lost entries that were acknowledged`
+    )
     const hintIndex = core.log.lastWithTermAtMost(Math.min(previousIndex, core.log.lastIndex), message.previousTerm)
     return core.send(from, {
       _tag: "AppendReply",
