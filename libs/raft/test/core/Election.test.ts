@@ -52,7 +52,7 @@ describe("election", () => {
   })
 
   it("a crash at any write leaves either the old vote or the new one with its term, and never a second vote in a term", () => {
-    for (const durable of [0, 1, 2]) {
+    for (const durable of [0, 1, 2, 3, 4]) {
       const script = three()
       const vote = (from: number) =>
         script.send(from, 2, {
