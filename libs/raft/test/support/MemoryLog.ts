@@ -13,6 +13,8 @@ export class MemoryLog {
   /** Closed: writes hang, as on a stalled disk. */
   readonly disk = Latch.makeUnsafe(true)
   writes = 0
+  /** Sees each change of the log as it becomes durable. */
+  watch: (write: LogStore.LogWrite) => void = () => {}
   /** What the next write fails with. */
   failure: LogStoreError | undefined
 
@@ -44,7 +46,10 @@ export class MemoryLog {
           Effect.suspend(() => {
             if (this.failure !== undefined) return Effect.fail(this.failure)
             this.writes++
-            for (const write of writes) this.apply(write)
+            for (const write of writes) {
+              this.apply(write)
+              this.watch(write)
+            }
             return Effect.void
           })
         ),
