@@ -2,8 +2,8 @@
  * Raft members whose log and snapshot are files on a disk in memory, on one network in memory: what a machine loses in a power cut is really lost, and what
  * they do on the way up is what a process does.
  */
-import type { Configuration, MemberId } from "@dkv/raft"
-import { RaftNode, VolatileStateMachine } from "@dkv/raft"
+import { Configuration, RaftNode, VolatileStateMachine } from "@dkv/raft"
+import type { MemberId } from "@dkv/raft"
 import { Disk, SegmentLog, SnapshotFile } from "@dkv/storage"
 import { MemoryNetwork, TransportMemory } from "@dkv/transport"
 import { Context, Effect, Exit, Fiber, Layer, Option, Scope } from "effect"
@@ -16,6 +16,7 @@ export const addressOf = (number: number): string => `m${number}:2380`
 export const clusterId = "00000000000000c1"
 
 const configurationOf = (numbers: ReadonlyArray<number>): Configuration.Configuration => ({
+  ...Configuration.empty,
   members: numbers.map((number) => ({
     id: idOf(number),
     name: `m${number}`,
@@ -25,8 +26,7 @@ const configurationOf = (numbers: ReadonlyArray<number>): Configuration.Configur
     witness: false,
     priority: 0
   })),
-  voters: numbers.map(idOf),
-  outgoing: []
+  voters: numbers.map(idOf)
 })
 
 /** Runs `effect` while time passes in small steps. */

@@ -72,7 +72,10 @@ describe("the state machine of a witness", () => {
         Layer.provide(Layer.succeed(VolatileStateMachine.VolatileStateMachine, new Journal().service())),
         Layer.provide(MemorySnapshot.layer)
       ))
-      yield* source.apply([Entry.make(7, 1, EntryKind.Command, bytes("+x"))], { head: bytes("seven"), changes: () => [] })
+      yield* source.apply([Entry.make(7, 1, EntryKind.Command, bytes("+x"))], {
+        head: bytes("seven"),
+        changes: () => []
+      })
       const machine = yield* witness(MemorySnapshot.layer)
       yield* keep(machine, "two")
       const error = yield* Effect.flip(install(machine, yield* chunksOf(source)))

@@ -21,7 +21,10 @@ const Wish = Schema.Struct({
   force: Schema.Boolean
 })
 
-const changeOf = ({ force, kind, number, place, replaces }: typeof Wish.Type): Change => {
+/** A change of who takes part. */
+type MemberChange = Exclude<Change, { readonly _tag: "Configure" }>
+
+const changeOf = ({ force, kind, number, place, replaces }: typeof Wish.Type): MemberChange => {
   const id = idOf(number)
   const name = `place-${place === 0 ? number : place}`
   const peerAddress = `${name}:2380`
@@ -49,7 +52,7 @@ interface Seat {
 }
 
 /** Who sits at the table afterwards, or for which of these reasons nothing changes. */
-const wanted = (table: ReadonlyArray<Seat>, change: Change): ReadonlyArray<Seat> | ReadonlyArray<string> => {
+const wanted = (table: ReadonlyArray<Seat>, change: MemberChange): ReadonlyArray<Seat> | ReadonlyArray<string> => {
   const id = change._tag === "Join" ? change.member.id : change.id
   const present = table.find((seat) => seat.id === id)
   const others = table.filter((seat) => seat.id !== id)
