@@ -20,6 +20,7 @@ import * as Transfer from "./Transfer.ts"
 
 export const onChange = (core: Core, { change, id }: ChangeMembership): void => {
   const refuse = (refusal: ChangeRefusal | undefined) => void core.out.settled.push({ id, refusal, leader: core.id })
+  if (isOutOfBounds(core, change)) return refuse("Invalid")
   if (core.commitIndex < core.leaderSince) return refuse("NotReady")
   if (isChanging(core) || core.transfer !== undefined) return refuse("Pending")
   const next = plan(core, change)
@@ -30,8 +31,9 @@ export const onChange = (core: Core, { change, id }: ChangeMembership): void => 
   core.change = { id, index: propose(core, next) }
 }
 
-export const onChangeElsewhere = (core: Core, { id }: ChangeMembership): void => {
-  core.out.settled.push({ id, refusal: "NoLeader", leader: core.leader })
+/** What makes no sense need not travel. */
+export const onChangeElsewhere = (core: Core, { change, id }: ChangeMembership): void => {
+  core.out.settled.push({ id, refusal: isOutOfBounds(core, change) ? "Invalid" : "NoLeader", leader: core.leader })
 }
 
 /** Puts a configuration in force that has just been appended at `index`. */
@@ -156,7 +158,6 @@ const plan = (core: Core, change: Change): Configuration.Configuration | ChangeR
           clientAddress: member.clientAddress
         })
       }
-      if (!isPriority(member.priority)) return "Invalid"
       const clash = members.find((other) =>
         other.id !== member.replaces && (other.name === member.name || other.peerAddress === member.peerAddress)
       )
@@ -173,12 +174,9 @@ const plan = (core: Core, change: Change): Configuration.Configuration | ChangeR
       const present = Configuration.find(configuration, change.id)
       if (present === undefined) return "NotFound"
       const { clientAddress, peerAddress, priority = present.priority } = change
-      return isPriority(priority)
-        ? updated(configuration, { ...present, peerAddress, clientAddress, priority })
-        : "Invalid"
+      return updated(configuration, { ...present, peerAddress, clientAddress, priority })
     }
     case "Configure": {
-      if (!ClusterSettings.areValid(change.settings, core.settings.electionTimeoutMillis)) return "Invalid"
       const settings = { ...configuration.settings, ...change.settings }
       return ClusterSettings.areEqual(settings, configuration.settings) ? configuration : { ...configuration, settings }
     }
@@ -196,6 +194,19 @@ const plan = (core: Core, change: Change): Configuration.Configuration | ChangeR
 /** Witnesses alone hold nothing and elect nobody. */
 const withData = (next: Configuration.Configuration): Configuration.Configuration | ChangeRefusal =>
   Configuration.hasFullVoter(next) ? next : "LastVoter"
+
+const isOutOfBounds = (core: Core, change: Change): boolean => {
+  switch (change._tag) {
+    case "Join":
+      return !isPriority(change.member.priority)
+    case "Update":
+      return change.priority !== undefined && !isPriority(change.priority)
+    case "Configure":
+      return !ClusterSettings.areValid(change.settings, core.settings.electionTimeoutMillis)
+    default:
+      return false
+  }
+}
 
 /** A priority is stored in 32 bits. */
 const isPriority = (priority: number): boolean => priority === (priority | 0)
