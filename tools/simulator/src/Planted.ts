@@ -96,8 +96,8 @@ export const planted: ReadonlyArray<Planted> = [
   {
     name: "confirm a read with a stale acknowledgement",
     file: `${core}/Read.ts`,
-    find: "if (message.round > progress.round) progress.round = message.round",
-    replace: "progress.round = core.round"
+    find: "if (message.round > progress.round) {\n    progress.round = message.round",
+    replace: "{\n    progress.round = core.round"
   },
   {
     name: "ignore stickiness (with leases on)",

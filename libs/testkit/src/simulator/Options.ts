@@ -1,4 +1,5 @@
 /** What a run is like: everything is drawn from the seed, "none" of a fault included, so that each fault is also seen without the others (swarm testing). */
+import type { ClusterSettings } from "@dkv/raft"
 import { clockDriftMax } from "@dkv/raft/core/Lease"
 import type { Prng } from "./Prng.ts"
 import type { NetworkOptions } from "./SimNetwork.ts"
@@ -17,6 +18,9 @@ export interface Options {
   readonly segmentBytes: number
   /** The cluster is founded with leader leases on; else they stay off. */
   readonly leaderLeases: boolean
+  readonly deadMembers: ClusterSettings.DeadMembers
+  /** Founding members differ in priority. */
+  readonly priorities: boolean
   /** How much faster or slower than the world's time a member's clock runs at most; leases ask for a bound. */
   readonly clockDrift: number
   /** Time that a sync takes. */
@@ -106,7 +110,9 @@ export const draw = (prng: Prng): Options => {
     },
     meanMillis,
     ...clocks(prng),
-    witnesses: members > 1 && prng.chance(0.4) ? prng.pick([1, 1, 1 + prng.below(members - 1)]) : 0
+    witnesses: members > 1 && prng.chance(0.4) ? prng.pick([1, 1, 1 + prng.below(members - 1)]) : 0,
+    deadMembers: prng.pick(["off", "warn", "replace"]),
+    priorities: prng.chance(0.3)
   }
 }
 

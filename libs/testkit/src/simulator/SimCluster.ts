@@ -1,5 +1,5 @@
 /** A world, the members in it, the network between them, and whoever operates them: members join, leave, and come back under a new id when their disk was lost. */
-import { ClusterSettings, Configuration } from "@dkv/raft"
+import { Configuration } from "@dkv/raft"
 import type { MemberId, RaftNode } from "@dkv/raft"
 import { Effect, Exit, Option } from "effect"
 import type { Options } from "./Options.ts"
@@ -54,9 +54,16 @@ export class SimCluster {
     const isWitness = (number: number) => number > options.members - options.witnesses
     const founding: Configuration.Configuration = {
       ...Configuration.empty,
-      members: numbers.map((number) => memberOf(number, isWitness(number))),
+      members: numbers.map((number) => ({
+        ...memberOf(number, isWitness(number)),
+        priority: options.priorities ? this.prng.pick([0, 0, 1]) : 0
+      })),
       voters: numbers.map(idOf),
-      settings: { ...ClusterSettings.defaults, leaderLeases: options.leaderLeases }
+      settings: {
+        leaderLeases: options.leaderLeases,
+        deadMembers: options.deadMembers,
+        deadMemberMillis: 10 * options.electionTimeoutMillis
+      }
     }
     for (const number of numbers) this.add(Option.some(founding), isWitness(number))
     if (options.witnesses > 0) this.watch.witnessed("runs with witnesses")
