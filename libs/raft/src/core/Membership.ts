@@ -111,10 +111,11 @@ const replaced = (core: Core): Configuration.Configuration => {
   const { configuration } = core
   if (configuration.settings.deadMembers !== "replace") return configuration
   const dead = configuration.voters.find((id) => DeadMembers.isDead(core, id))
+  if (dead === undefined) return configuration
   const spare = configuration.members.find((member) =>
     !member.witness && member.replaces === undefined && isReady(core, member.id)
   )
-  return dead === undefined || spare === undefined ? configuration : promoted(without(configuration, dead), spare.id)
+  return spare === undefined ? configuration : promoted(without(configuration, dead), spare.id)
 }
 
 const propose = (core: Core, next: Configuration.Configuration): LogIndex =>

@@ -8,8 +8,8 @@
 import type { Core } from "./Core.ts"
 import type { LogIndex, MemberId } from "./Entry.ts"
 import type { FromPeer, Read } from "./Input.ts"
-import type { HeartbeatReply, ReadIndex, ReadIndexReply } from "./Message.ts"
 import * as Lease from "./Lease.ts"
+import type { HeartbeatReply, ReadIndex, ReadIndexReply } from "./Message.ts"
 import * as Quorum from "./Quorum.ts"
 import * as Replication from "./Replication.ts"
 

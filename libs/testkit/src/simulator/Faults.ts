@@ -7,7 +7,7 @@ import type { SimCluster } from "./SimCluster.ts"
 import { name } from "./Watch.ts"
 
 /** How long a process lives that dies again and again, and is started again at once. */
-const startMeanMillis = 200
+const lifeMeanMillis = 200
 
 export class Faults {
   readonly hits = new Map<FaultKind, number>()
@@ -58,7 +58,7 @@ export class Faults {
           if (this.isOver || world.now > until) return
           member.kill()
           member.boot()
-          world.after(prng.exponential(startMeanMillis), again)
+          world.after(prng.exponential(lifeMeanMillis), again)
         }
         return again()
       }

@@ -111,7 +111,8 @@ export class SimCluster {
     const witness = this.options.witnesses > 0 && this.prng.chance(0.3)
     const member = this.add(Option.none(), witness)
     member.boot()
-    this.change({ _tag: "Join", member: memberOf(this.count, witness), replaces: Option.none() })
+    const autoPromote = this.prng.chance(0.7)
+    this.change({ _tag: "Join", member: { ...memberOf(this.count, witness), autoPromote }, replaces: Option.none() })
   }
 
   /** Turns leases on or off, where the clocks allow it. */
