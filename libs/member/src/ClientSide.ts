@@ -2,10 +2,10 @@
 import { Client } from "@dkv/client"
 import type { Kv } from "@dkv/kv"
 import { Loopback } from "@dkv/protocol"
-import { RaftNode } from "@dkv/raft"
+import type { RaftNode } from "@dkv/raft"
 import { BatchGateway, ClientPort, Gateways, HttpGateway, Leadership, MemberInfo, RpcGateway } from "@dkv/server"
 import type { Control } from "@dkv/transport"
-import { Effect, Layer, Option, Stream } from "effect"
+import { Effect, Layer, Option } from "effect"
 import * as Admitting from "./Admitting.ts"
 import type { Options, Self } from "./Self.ts"
 
@@ -23,19 +23,11 @@ export const layer = <E, R>(
     fenced: Effect.succeed(Option.none())
   })
   const gateways = Layer.mergeAll(BatchGateway.layer, HttpGateway.layer, RpcGateway.layer).pipe(
-    Layer.provide([info, leadership, Admitting.layer(self)]),
+    Layer.provide([info, Leadership.layer, Admitting.layer(self)]),
     Layer.provideMerge(Gateways.Gateways.layer)
   )
   return Layer.provide(Layer.mergeAll(clientPort, client), gateways)
 }
-
-const leadership = Layer.effect(
-  Leadership.Leadership,
-  Effect.map(
-    RaftNode.RaftNode,
-    ({ id, leader }) => leader.pipe(Stream.filter(Option.isSome), Stream.map(({ value }) => value === id))
-  )
-)
 
 const name = "this member"
 

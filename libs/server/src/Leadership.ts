@@ -1,7 +1,17 @@
 /** Whether this member leads: told to clients, which then bring their writes to the one that does. A server that replicates nothing leads. */
-import { Context, Stream } from "effect"
+import { RaftNode } from "@dkv/raft"
+import { Context, Effect, Layer, Option, Stream } from "effect"
 
 /** At once, and again whenever another member becomes leader, even if that is not this one either. */
 export const Leadership = Context.Reference<Stream.Stream<boolean>>("@dkv/server/Leadership", {
   defaultValue: () => Stream.make(true)
 })
+
+/** As raft knows it. */
+export const layer: Layer.Layer<never, never, RaftNode.RaftNode> = Layer.effect(
+  Leadership,
+  Effect.map(
+    RaftNode.RaftNode,
+    ({ id, leader }) => leader.pipe(Stream.filter(Option.isSome), Stream.map(({ value }) => value === id))
+  )
+)
