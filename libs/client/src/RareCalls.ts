@@ -1,7 +1,7 @@
 /** Calls about members and leadership: Effect RPC, on a connection that lives as long as the call and goes to the first endpoint that answers. */
 import { Admin, RpcWire } from "@dkv/protocol"
 import { Effect, Layer, Random } from "effect"
-import { RpcClient } from "effect/rpc"
+import { RpcClient, RpcMessage } from "effect/rpc"
 import type { RpcClientError } from "effect/rpc"
 import { Socket } from "effect/socket"
 import { invalidTimeout, isTimeout } from "./Calls.ts"
@@ -88,7 +88,9 @@ const callAt = <A>(
       Layer.provide([Layer.succeed(Socket.Socket, socket), RpcWire.layerSerialization])
     )
     const context = yield* Layer.build(protocol)
-    const client = yield* RpcClient.make(Admin.group, { disableTracing: true }).pipe(Effect.provideContext(context))
+    const client = yield* RpcClient.make(Admin.group, { disableTracing: true, generateRequestId }).pipe(
+      Effect.provideContext(context)
+    )
     isSent = true
     const patience = leftMillis - Math.min(Limits.answerMarginMillis, leftMillis / 4)
     return yield* use(client, Math.max(1, Math.floor(patience)))
@@ -109,6 +111,9 @@ const callAt = <A>(
     })
   )
 }
+
+/** A connection carries one call. Effect's own ids count over the whole process, and so make the bytes of a call depend on what was called before. */
+const generateRequestId = () => RpcMessage.RequestId(0)
 
 const isSocketTrouble = (reason: { readonly _tag: string }): reason is Socket.SocketErrorReason =>
   reason._tag.startsWith("Socket")
