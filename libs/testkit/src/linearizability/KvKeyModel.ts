@@ -21,7 +21,7 @@ export const model: Model<State, Input, Output> = {
   initial: { revision: initialRevision, kv: undefined },
   step: (state, input, output) => {
     if (Option.isNone(output)) return isWrite(input) ? guess(state, input) : []
-    const { revision } = output.value
+    const revision = output.value.revision ?? state.revision
     if (revision < state.revision) return []
     if (!isWrite(input)) {
       const fits = output.value._tag === "Range" && same(state.kv, output.value.kvs[0])

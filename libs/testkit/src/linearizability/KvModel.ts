@@ -47,9 +47,11 @@ export type Read =
 
 export type Input = Write | Read
 
-/** `revision` is the store's after the operation. `Range` also answers `Get`; its keys are in the order of their code units. */
+/**
+ * `revision` is the store's after the operation; a read may leave it untold. `Range` also answers `Get`; its keys are in the order of their code units.
+ */
 export type Output =
-  | { readonly _tag: "Range"; readonly revision: number; readonly kvs: ReadonlyArray<KeyValue> }
+  | { readonly _tag: "Range"; readonly revision: number | undefined; readonly kvs: ReadonlyArray<KeyValue> }
   | { readonly _tag: "Put"; readonly revision: number }
   | { readonly _tag: "Delete"; readonly revision: number; readonly deleted: number }
   | {
@@ -64,6 +66,12 @@ export const isWrite = (input: Input): input is Write => input._tag !== "Get" &&
 
 /** The revision of a store that never changed. */
 export const initialRevision = 1
+
+/** The revision that the store had reached by an answer, as far as it tells. */
+export const reached = (output: Output): number =>
+  output._tag === "Range" && output.revision === undefined
+    ? Math.max(initialRevision, ...output.kvs.map(({ modRevision }) => modRevision))
+    : output.revision!
 
 /** What a write makes of its key at `revision`, or undefined if it changes nothing. */
 export const change = (
@@ -145,7 +153,7 @@ export const whole: Model<State, Input, Output> = {
 }
 
 const reads = (state: State, input: Read, output: Output): boolean => {
-  if (output._tag !== "Range" || output.revision !== state.revision) return false
+  if (output._tag !== "Range" || (output.revision ?? state.revision) !== state.revision) return false
   const found = state.kvs.filter(({ key }) => input._tag === "Get" ? key === input.key : key.startsWith(input.prefix))
   return found.length === output.kvs.length && found.every((kv, at) => same(kv, output.kvs[at]))
 }
@@ -184,7 +192,7 @@ const describeInput = (input: Input): string => {
 }
 
 const describeOutput = (output: Output): string => {
-  const at = `@${output.revision}`
+  const at = `@${output.revision ?? "?"}`
   switch (output._tag) {
     case "Range":
       return `${output.kvs.length === 0 ? "none" : output.kvs.map(describeKv).join(" ")} ${at}`

@@ -13,7 +13,16 @@
  */
 import { Option } from "effect"
 import type { Operation } from "./History.ts"
-import { changed, type Guess, initialRevision, type Input, isWrite, type KeyValue, type Output } from "./KvModel.ts"
+import {
+  changed,
+  type Guess,
+  initialRevision,
+  type Input,
+  isWrite,
+  type KeyValue,
+  type Output,
+  reached
+} from "./KvModel.ts"
 import type { Write } from "./KvModel.ts"
 
 type KvOperation = Operation<Input, Output>
@@ -113,11 +122,16 @@ const evidence = (history: ReadonlyArray<KvOperation>) => {
     const see = (kv: KeyValue) => {
       claim(kv.modRevision, kv.key, Option.some(kv.value))
       if (kv.createRevision !== kv.modRevision) claim(kv.createRevision, kv.key, undefined)
-      sights.push({ key: kv.key, at: output.revision, create: kv.createRevision, mod: kv.modRevision })
+      sights.push({
+        key: kv.key,
+        at: output.revision ?? kv.modRevision,
+        create: kv.createRevision,
+        mod: kv.modRevision
+      })
     }
     if (output._tag === "Range") output.kvs.forEach(see)
     if (output._tag === "Compared" && Option.isSome(output.current)) see(output.current.value)
-    if (!isWrite(input) || !changed(input, output)) continue
+    if (output._tag === "Range" || !isWrite(input) || !changed(input, output)) continue
     claim(output.revision, input.key, "value" in input ? Option.some(input.value) : Option.none(), operation)
     if ("expected" in input && input.expected !== 0) {
       const { expected, key } = input
@@ -189,7 +203,7 @@ const realTime = (
   let told: KvOperation | undefined
   for (const operation of history) {
     for (; next < returns.length && returns[next]!.return < operation.call; next++) {
-      const { revision } = Option.getOrThrow(returns[next]!.output)
+      const revision = reached(Option.getOrThrow(returns[next]!.output))
       if (revision <= floor) continue
       floor = revision
       told = returns[next]!
@@ -198,7 +212,7 @@ const realTime = (
     if (Option.isNone(operation.output)) continue
     const output = operation.output.value
     const takes = isWrite(operation.input) && changed(operation.input, output)
-    if (output.revision >= floor + (takes ? 1 : 0)) continue
+    if (output.revision === undefined || output.revision >= floor + (takes ? 1 : 0)) continue
     breaches.push({
       rule: "RealTime",
       message: takes
@@ -219,7 +233,7 @@ const holesOf = (
   let highest = initialRevision
   let by: KvOperation | undefined
   for (const operation of history) {
-    const revision = Option.isSome(operation.output) ? operation.output.value.revision : 0
+    const revision = Option.isSome(operation.output) ? reached(operation.output.value) : 0
     if (revision > highest) [highest, by] = [revision, operation]
   }
   const writes = history.filter(({ input }) => isWrite(input)).length
