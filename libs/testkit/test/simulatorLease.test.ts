@@ -1,4 +1,5 @@
 /** A leader with a lease whose process stops, as under SIGSTOP, and goes on while somebody else leads: real actors, on a clock that goes on meanwhile. */
+import { Command } from "@dkv/kv"
 import { assert, describe, it } from "@effect/vitest"
 import { Exit } from "effect"
 import { Options, Prng, SimCluster } from "../src/simulator/index.ts"
@@ -29,9 +30,8 @@ const start = (seed: number) => {
   const leader = (): SimMember.SimMember | undefined => cluster.members.find((each) => each.status()?.role === "Leader")
   const put = (member: SimMember.SimMember) => {
     let done = false
-    const write = member.services!.kv.write([{ _tag: "Put", key: Uint8Array.of(1), value: Uint8Array.of(2) }], {
-      timeoutMillis: 5000
-    })
+    const command = Command.encode({ _tag: "Put", key: Uint8Array.of(1), value: Uint8Array.of(2) })
+    const write = member.services!.node.propose([command], { timeoutMillis: 5000 })
     member.machine!.fork(write).addObserver(() => {
       done = true
     })

@@ -189,5 +189,47 @@ export const planted: ReadonlyArray<Planted> = [
     file: "libs/raft/src/Serve.ts",
     find: "if (!member.forwards.isNew(from, id)) return",
     replace: "member.forwards.isNew(from, id)"
+  },
+  {
+    name: "client: give a write another number when it is sent again",
+    file: "libs/client/src/WriteSession.ts",
+    find: "    if (call.session === this.id) return true\n    if (call.isDoubtful) return false\n",
+    replace: ""
+  },
+  {
+    name: "client: say that all answers are there",
+    file: "libs/client/src/WriteSession.ts",
+    find: "lowestUnanswered: this.lowestUnanswered, runs }",
+    replace: "lowestUnanswered: this.nextSequence, runs }"
+  },
+  {
+    name: "client port: forget whose writes they are",
+    file: "libs/server/src/BatchConnection.ts",
+    find: "...stamp === undefined ? {} : { session: stamp }",
+    replace: "...stamp === undefined ? {} : {}"
+  },
+  {
+    name: "client: call a write that was sent unavailable",
+    file: "libs/client/src/Calls.ts",
+    find: "if (call.state === \"out\") this.fail(call, \"Unknown\", late)",
+    replace: "if (call.state === \"out\") this.fail(call, \"Unavailable\", late)"
+  },
+  {
+    name: "client: forget the deadline of what was sent",
+    file: "libs/client/src/Calls.ts",
+    find: "if (call.state !== \"done\" && call.deadline <= now) this.expire(call)\n    }\n    for",
+    replace: "if (call.state === \"queued\" && call.deadline <= now) this.expire(call)\n    }\n    for"
+  },
+  {
+    name: "client: ask for stale reads",
+    file: "libs/client/src/BatchSession.ts",
+    find: "consistency: consistencyOf(calls),",
+    replace: "consistency: \"stale\","
+  },
+  {
+    name: "client port: pass an unknown outcome on as a refusal",
+    file: "libs/server/src/BatchConnection.ts",
+    find: "return { _tag: \"Failed\", reason: error.reason,",
+    replace: "return { _tag: \"Failed\", reason: error.reason === \"Unknown\" ? \"Lost\" : error.reason,"
   }
 ]

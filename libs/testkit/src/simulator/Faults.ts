@@ -1,5 +1,6 @@
 /** What breaks, when, and for how long. Each kind strikes on its own, again and again, with its drawn mean, until the run is over. */
 import type { MemberId } from "@dkv/raft"
+import * as ClientFaults from "./ClientFaults.ts"
 import type { FaultKind, Options } from "./Options.ts"
 import { faultKinds } from "./Options.ts"
 import type { Prng } from "./Prng.ts"
@@ -41,11 +42,21 @@ export class Faults {
     const { cluster } = this
     const { network, world } = cluster
     const member = prng.pick(cluster.members)
+    const client = prng.pick(cluster.clients)
     const millis = prng.exponential(prng.pick([200, 2000, 5000]))
     const later = (task: () => void) => world.after(millis, () => this.isOver || task())
     const ids = cluster.members.map(({ id }) => id)
-    cluster.say(`fault ${kind} ${name(member.id)} ${millis.toFixed(0)} ms`)
+    const who = kind.endsWith("Client") ? client.name : name(member.id)
+    cluster.say(`fault ${kind} ${who} ${millis.toFixed(0)} ms`)
     switch (kind) {
+      case "stop":
+        member.stop()
+        later(() => {
+          // it may still be at it
+          member.kill()
+          member.boot()
+        })
+        return
       case "crash":
       case "kill":
         if (kind === "crash") member.crash()
@@ -139,6 +150,8 @@ export class Faults {
           member.boot()
         })
         return
+      default:
+        ClientFaults.strike(cluster, client, kind, prng, millis, later)
     }
   }
 

@@ -3,12 +3,17 @@ import type { ClusterSettings } from "@dkv/raft"
 import { clockDriftMax } from "@dkv/raft/core/Lease"
 import type { Prng } from "./Prng.ts"
 import type { NetworkOptions } from "./SimNetwork.ts"
+import type { SocketOptions } from "./SimSockets.ts"
 
 export interface Options {
   readonly members: number
   readonly millis: number
   readonly operations: number
   readonly clients: number
+  /** Callers of each client; each waits for its answer before it calls again. */
+  readonly callers: number
+  /** Share of the clients that are given one endpoint only. */
+  readonly loyal: number
   readonly keys: number
   readonly shuffle: boolean
   readonly electionTimeoutMillis: number
@@ -26,6 +31,7 @@ export interface Options {
   /** Time that a sync takes. */
   readonly syncMillis: number
   readonly network: NetworkOptions
+  readonly sockets: SocketOptions
   /** Mean time between two faults of a kind, of all members together; Infinity for none. */
   readonly meanMillis: { readonly [Kind in FaultKind]: number }
   /** Of the founding members, those that hold no data; where there are some, some of those that join hold none either. */
@@ -50,7 +56,15 @@ export const faultKinds = [
   "lostDisk",
   "fullDisk",
   "crashLoop",
-  "configure"
+  "configure",
+  "stop",
+  "cutClient",
+  "clogClient",
+  "resetClient",
+  "pauseClient",
+  "killClient",
+  "crashClient",
+  "closeClient"
 ] as const
 export type FaultKind = (typeof faultKinds)[number]
 
@@ -92,7 +106,9 @@ export const draw = (prng: Prng): Options => {
     members,
     millis: 30_000,
     operations: 300 + prng.below(200),
-    clients: 2 + prng.below(9),
+    clients: 1 + prng.below(4),
+    callers: 1 + prng.below(3),
+    loyal: orNone(prng.next()),
     keys: 1 + prng.below(6),
     shuffle: prng.chance(0.7),
     electionTimeoutMillis,
@@ -107,6 +123,12 @@ export const draw = (prng: Prng): Options => {
       loss: orNone(prng.between(0, 0.1)),
       duplicate: orNone(prng.between(0, 0.1)),
       reorder: orNone(prng.between(0, 0.2))
+    },
+    sockets: {
+      delayMinMillis: prng.between(0.05, 5),
+      delayMeanMillis: prng.between(5, 15),
+      segmentBytesMax: prng.pick([8, 64, 1460, 1460]),
+      windowBytes: prng.pick([64, 4096, 65_536])
     },
     meanMillis,
     ...clocks(prng),

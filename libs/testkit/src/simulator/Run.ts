@@ -98,7 +98,7 @@ const live = (cluster: SimCluster, options: Options, workload: Workload, faults:
   if (starting !== undefined) return starting
   if (!isUp()) return `liveness: members do not come up: ${describe(cluster, cluster.members.map(({ id }) => id))}`
   const core = keepCore(cluster)
-  workload.probe(cluster.members.filter(({ id }) => core.includes(id)))
+  workload.probe()
   const keptAt = world.now
   const isServing = () => workload.probed && hasConverged(cluster, core)
   const recovering = advance(() => isServing() || world.now - keptAt > recoverMillis)
@@ -106,9 +106,11 @@ const live = (cluster: SimCluster, options: Options, workload: Workload, faults:
   return `liveness: the healed core did not serve and converge within ${recoverMillis} ms: ${describe(cluster, core)}`
 }
 
-const heal = ({ members, network }: SimCluster): void => {
+const heal = ({ clients, members, network, sockets }: SimCluster): void => {
   network.calm()
   network.healAll()
+  sockets.healAll()
+  for (const client of clients) client.resume()
   for (const member of members) {
     member.machine?.resume()
     member.healDisk()

@@ -4,9 +4,12 @@ import type { MemberId, RaftNode } from "@dkv/raft"
 import { Effect, Exit, Option } from "effect"
 import type { Options } from "./Options.ts"
 import type { Prng } from "./Prng.ts"
+import type { SimClient } from "./SimClient.ts"
 import { SimMember } from "./SimMember.ts"
 import { SimNetwork } from "./SimNetwork.ts"
+import { SimSockets } from "./SimSockets.ts"
 import { name, Watch } from "./Watch.ts"
+import type { Machine } from "./World.ts"
 import { World } from "./World.ts"
 
 export const idOf = (number: number): MemberId => number.toString(16).padStart(16, "0")
@@ -31,15 +34,20 @@ const changeMillis = 15_000
 export class SimCluster {
   readonly world: World
   readonly network: SimNetwork
+  readonly sockets: SimSockets
   readonly watch = new Watch()
   /** Those that have not left for good, running or not. */
   members: Array<SimMember> = []
+  /** Those that the workload asks through. */
+  clients: ReadonlyArray<SimClient> = []
   /** A lost disk is being made up for; a second one must wait. */
   isRebuilding = false
   private readonly options: Options
   private readonly prng: Prng
   private readonly trace: ((line: string) => void) | undefined
   private readonly roles = new Map<MemberId, string>()
+  /** Steps of each machine when it was looked at last. */
+  private readonly seen = new WeakMap<Machine, number>()
   private readonly restarting = new Set<MemberId>()
   private count = 0
   private changesUnderWay = 0
@@ -50,6 +58,7 @@ export class SimCluster {
     this.options = options
     this.trace = trace
     this.network = new SimNetwork(this.world, options.network, (from, to, frame) => this.watch.sent(from, to, frame))
+    this.sockets = new SimSockets(this.world, options.sockets)
     const numbers = Array.from({ length: options.members }, (_, position) => position + 1)
     const isWitness = (number: number) => number > options.members - options.witnesses
     const founding: Configuration.Configuration = {
@@ -76,8 +85,11 @@ export class SimCluster {
   /** Looks at every member; to be called after each step. */
   look(): void {
     for (const member of this.members) {
+      const { machine } = member
+      if (machine === undefined || this.seen.get(machine) === machine.steps) continue
       const status = member.status()
       if (status === undefined) continue
+      this.seen.set(machine, machine.steps)
       this.watch.status(member.id, status)
       if (status.removed) this.retire(member)
       if (this.trace === undefined) continue
@@ -168,10 +180,11 @@ export class SimCluster {
 
   private add(founding: Option.Option<Configuration.Configuration>, witness: boolean): SimMember {
     const number = ++this.count
-    const member = new SimMember(this.world, this.network, this.watch, {
+    const member = new SimMember(this.world, this.network, this.sockets, this.watch, {
       ...this.options,
       id: idOf(number),
       witness,
+      address: memberOf(number, witness).clientAddress,
       founding,
       clockRate: 1 + this.prng.between(-this.options.clockDrift, this.options.clockDrift),
       wallMillis: 1_700_000_000_000 + this.prng.between(-10_000, 10_000),

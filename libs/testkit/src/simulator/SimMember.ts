@@ -7,10 +7,13 @@ import { LogStore, RaftNode, StateMachine, WitnessStateMachine } from "@dkv/raft
 import type { Configuration, MemberId } from "@dkv/raft"
 import { Disk, MemoryDisk, MemoryStorage, SegmentLog, SnapshotFile } from "@dkv/storage"
 import type { Option } from "effect"
-import { Cause, Context, Effect, Exit, Layer, Random } from "effect"
+import { Cause, Context, Effect, Exit, Fiber, Layer, Random } from "effect"
 import type { Options } from "./Options.ts"
 import type { Prng } from "./Prng.ts"
+import * as SimClientPort from "./SimClientPort.ts"
 import type { SimNetwork } from "./SimNetwork.ts"
+import type { SimSockets } from "./SimSockets.ts"
+import { name } from "./Watch.ts"
 import type { Watch } from "./Watch.ts"
 import type { Machine, World } from "./World.ts"
 
@@ -27,6 +30,8 @@ export interface MemberOptions extends
 {
   readonly id: MemberId
   readonly witness: boolean
+  /** Where clients find it. */
+  readonly address: string
   readonly founding: Option.Option<Configuration.Configuration>
   readonly clockRate: number
   readonly wallMillis: number
@@ -35,12 +40,12 @@ export interface MemberOptions extends
 
 export interface Services {
   readonly node: RaftNode.RaftNode["Service"]
-  readonly kv: Kv.Kv["Service"]
 }
 
 export class SimMember {
   readonly id: MemberId
   readonly witness: boolean
+  readonly address: string
   machine: Machine | undefined
   /** There once the member has recovered. */
   services: Services | undefined
@@ -53,20 +58,24 @@ export class SimMember {
   private readonly medium = MemoryStorage.makeMedium({ crashes: true })
   private readonly world: World
   private readonly network: SimNetwork
+  private readonly sockets: SimSockets
   private readonly watch: Watch
   private readonly options: MemberOptions
   private readonly prng: Prng
   private hasLog = false
   private syncMillis: number
+  private running: Fiber.Fiber<unknown, unknown> | undefined
 
-  constructor(world: World, network: SimNetwork, watch: Watch, options: MemberOptions) {
+  constructor(world: World, network: SimNetwork, sockets: SimSockets, watch: Watch, options: MemberOptions) {
     this.world = world
     this.network = network
+    this.sockets = sockets
     this.watch = watch
     this.options = options
     this.id = options.id
     this.witness = options.witness
     if (options.witness) watch.witnesses.add(options.id)
+    this.address = options.address
     this.prng = world.prng.fork()
     const { disk, memory } = Effect.runSync(MemoryDisk.make)
     this.disk = disk
@@ -82,10 +91,11 @@ export class SimMember {
     this.stopped = undefined
     const live = Effect.gen({ self: this }, function*() {
       const context = yield* Layer.build(this.layer(machine))
-      this.services = { node: Context.get(context, RaftNode.RaftNode), kv: Context.get(context, Kv.Kv) }
+      this.services = { node: Context.get(context, RaftNode.RaftNode) }
       return yield* this.services.node.stopped
     })
-    machine.fork(Effect.scoped(live)).addObserver((exit) => {
+    this.running = machine.fork(Effect.scoped(live))
+    this.running.addObserver((exit) => {
       if (this.machine !== machine || machine.isDead) return
       this.services = undefined
       this.stopped = Exit.isFailure(exit) ? messageOf(exit.cause) : "ended"
@@ -96,6 +106,7 @@ export class SimMember {
   /** The machine stops at once, and loses what was not synced. */
   crash(): void {
     if (!this.halt()) return
+    this.sockets.vanish(this.address)
     this.memory.crash()
     this.draw(this.memory.restart)
     this.draw(MemoryStorage.crash(this.medium))
@@ -105,8 +116,18 @@ export class SimMember {
   /** The process stops at once; what it wrote is there. */
   kill(): void {
     if (!this.halt()) return
+    this.sockets.kill(this.address)
     this.draw(this.memory.restartProcess)
     this.slowDisk(this.options.syncMillis)
+  }
+
+  /** The process is asked to end, and does so in order. */
+  stop(): void {
+    const { machine, running } = this
+    if (machine === undefined || running === undefined) return
+    machine.fork(Fiber.interrupt(running)).addObserver(() => {
+      if (this.machine === machine) this.kill()
+    })
   }
 
   /** From now on each sync takes so long; those under way take what they take. */
@@ -165,9 +186,13 @@ export class SimMember {
       Layer.provide(this.network.layer(id, machine)),
       Layer.provide(this.log)
     )
+    const port = SimClientPort.layer(
+      { name: name(id), address: this.address },
+      this.sockets.layer(this.address, machine)
+    )
     return witness
-      ? Layer.provideMerge(Kv.layerWitness, Layer.provide(node, this.heads))
-      : Layer.provideMerge(Kv.layer, Layer.provideMerge(node, this.state))
+      ? port.pipe(Layer.provide(Kv.layerWitness), Layer.provideMerge(Layer.provide(node, this.heads)))
+      : port.pipe(Layer.provide(Kv.layer), Layer.provideMerge(Layer.provideMerge(node, this.state)))
   }
 
   /** Of a witness. */

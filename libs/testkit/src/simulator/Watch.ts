@@ -388,7 +388,8 @@ export class Watch {
     ).join(", ")
   }
 
-  private check(rule: string, holds: boolean, message: () => string): void {
+  /** Looks at a rule once. */
+  check(rule: string, holds: boolean, message: () => string): void {
     this.looks.set(rule, (this.looks.get(rule) ?? 0) + 1)
     if (!holds) this.violation ??= `${rule}: ${message()}`
   }

@@ -1,25 +1,27 @@
-/** Clients of a simulated cluster: each has one call open at a time, to whichever member it likes, and what it asked and heard is recorded. */
-import type { Kv } from "@dkv/kv"
-import type { RaftError } from "@dkv/raft"
-import type { Effect } from "effect"
-import { Cause, Exit, Option } from "effect"
+/**
+ * What clients of a simulated cluster do: the callers of each have one call open at a time, and what they asked and heard is recorded. What the client library
+ * promises is taken at its word: a write that it calls `Unavailable` must never take effect, and every call ends by its deadline.
+ */
+import type { Client, ClientError } from "@dkv/client"
+import type { Operation } from "@dkv/protocol"
+import { Cause, Effect, Exit, Option } from "effect"
 import * as History from "../linearizability/History.ts"
 import * as KvCheck from "../linearizability/KvCheck.ts"
 import type { Input, Output } from "../linearizability/KvModel.ts"
-import { describe } from "../linearizability/KvModel.ts"
+import { describe, isWrite } from "../linearizability/KvModel.ts"
 import * as Picture from "../linearizability/Picture.ts"
 import type { Options } from "./Options.ts"
 import type { Prng } from "./Prng.ts"
+import { SimClient } from "./SimClient.ts"
+import type { Service } from "./SimClient.ts"
 import type { SimCluster } from "./SimCluster.ts"
-import type { SimMember } from "./SimMember.ts"
-import { name } from "./Watch.ts"
 
-/** A client waits so long for an answer, which may never come. */
-const patienceMillis = 7000
-const timeoutMillis = 5000
+/** A call may end so long after its deadline, by the client's own clock: it looks every now and then. */
+const lateMillis = 50
+const clockRateMin = 0.98
 
-/** Time that a call and its answer take on the way between client and member. */
-const hopMeanMillis = 1
+/** A caller whose client is down tries again after so long. */
+const downMillis = 100
 
 export interface Verdict {
   readonly failure: string | undefined
@@ -28,8 +30,6 @@ export interface Verdict {
   /** Of a history that no order explains. */
   readonly picture: string | undefined
 }
-
-type Result = Kv.WriteResult | Kv.RangeResult
 
 export class Workload {
   acknowledged = 0
@@ -51,33 +51,38 @@ export class Workload {
     this.cluster = cluster
     this.options = options
     this.prng = cluster.world.prng.fork()
-    for (let client = 0; client < options.clients; client++) this.later(`c${client}`)
+    cluster.clients = Array.from(
+      { length: options.clients },
+      (_, number) => this.client(`c${number}`, this.prng.chance(options.loyal) ? 1 : Infinity)
+    )
+    for (const client of cluster.clients) {
+      client.boot()
+      for (let caller = 0; caller < options.callers; caller++) this.later(client, `${client.name}.${caller}`)
+    }
   }
 
   get isDone(): boolean {
     return this.issued >= this.options.operations && this.open === 0
   }
 
-  /**
-   * Writes, then reads everything, again and again until both are answered: through one of `members` after the other, since some may have been removed without
-   * hearing of it, and know no leader.
-   */
-  probe(members: ReadonlyArray<SimMember>): void {
-    let asked = 0
-    const ask = (input: Input, done: (carriedOut: boolean) => void) =>
-      this.call("probe", [members[asked % members.length]!], input, done)
+  /** Writes, then reads everything, through a client that knows all members, again and again until both are answered. */
+  probe(): void {
+    const client = this.client("probe", Infinity)
+    client.boot()
     const write = (): void =>
-      ask({ _tag: "Put", key: "probe", value: this.value() }, (done) => done ? read() : again(write))
+      this.call(
+        client,
+        "probe",
+        { _tag: "Put", key: "probe", value: this.value() },
+        (done) => done ? read() : again(write)
+      )
     const read = (): void =>
-      ask({ _tag: "Range", prefix: "" }, (done) => {
+      this.call(client, "probe", { _tag: "Range", prefix: "" }, (done) => {
         if (done) this.probed = true
         else again(read)
       })
-    const again = (attempt: () => void) => {
-      asked++
-      this.cluster.world.after(100, attempt)
-    }
-    write()
+    const again = (attempt: () => void) => this.cluster.world.after(downMillis, attempt)
+    again(write)
   }
 
   /** What was answered that no order explains, if anything. */
@@ -93,14 +98,37 @@ export class Workload {
     }
   }
 
-  private later(client: string): void {
-    const { clients, millis, operations } = this.options
-    const meanMillis = millis * clients / operations
-    this.cluster.world.after(this.prng.exponential(meanMillis), () => {
-      if (this.issued >= operations) return
-      this.issued++
-      this.call(client, this.cluster.members, this.draw(), () => this.later(client))
+  /** A client that is given so many of the endpoints there are when it starts. */
+  private client(name: string, endpointsMax: number): SimClient {
+    const { cluster, prng } = this
+    return new SimClient(cluster.world, cluster.sockets, {
+      name,
+      clockRate: prng.between(clockRateMin, 1.02),
+      endpoints: () => prng.shuffled(cluster.members.map(({ address }) => address)).slice(0, endpointsMax),
+      onClosed: (callsLeft) =>
+        cluster.watch.check("a client that closes ends its calls", callsLeft === 0, () => `${name} left ${callsLeft}`),
+      onLog: (message) => cluster.say(`${name} ${message}`)
     })
+  }
+
+  private later(client: SimClient, caller: string): void {
+    const { callers, clients, millis, operations } = this.options
+    const meanMillis = millis * clients * callers / operations
+    this.cluster.world.after(this.prng.exponential(meanMillis), () => this.attempt(client, caller))
+  }
+
+  private attempt(client: SimClient, caller: string): void {
+    const { cluster, options, prng } = this
+    if (this.issued >= options.operations) return
+    // who takes the last of its members away tells it about the others
+    if (!client.endpoints.some((endpoint) => cluster.members.some(({ address }) => address === endpoint))) {
+      client.kill()
+      client.boot()
+    }
+    if (!client.isUp) return void cluster.world.after(downMillis, () => this.attempt(client, caller))
+    this.issued++
+    if (prng.chance(0.03)) this.list(client, () => this.later(client, caller))
+    else this.call(client, caller, this.draw(), () => this.later(client, caller))
   }
 
   private draw(): Input {
@@ -121,124 +149,110 @@ export class Workload {
   }
 
   /** One recorded call; `done` learns whether it was carried out. */
-  private call(
-    client: string,
-    members: ReadonlyArray<SimMember>,
-    input: Input,
-    done: (carriedOut: boolean) => void
-  ): void {
-    const { cluster, events } = this
-    const { world } = cluster
-    const member = this.prng.pick(members)
-    this.open++
-    events.push({ _tag: "Call", client, timeMillis: world.now, input })
-    this.ask(member, (kv) => carryOut(kv, input), (exit) => {
-      this.open--
-      const event = this.ended(client, input, exit)
-      events.push(event)
-      const said = event._tag === "Return" ? describe(input, Option.some(event.output)) : describe(input, Option.none())
-      cluster.say(`${client} at ${name(member.id)}: ${said} ${event._tag === "Return" ? "" : event._tag.toLowerCase()}`)
-      this.outcomes.set(event._tag, (this.outcomes.get(event._tag) ?? 0) + 1)
-      done(event._tag === "Return")
+  private call(client: SimClient, caller: string, input: Input, done: (carriedOut: boolean) => void): void {
+    const { cluster: { world }, events } = this
+    events.push({ _tag: "Call", client: caller, timeMillis: world.now, input })
+    const ask = (service: Service, timeoutMillis: number) => carryOut(service, input, timeoutMillis)
+    this.ask(client, isWrite(input) ? "write" : "read", ask, (outcome) => {
+      const timeMillis = world.now
+      if (typeof outcome === "string") {
+        events.push({ _tag: outcome, client: caller, timeMillis })
+      } else {
+        this.acknowledged++
+        this.learn(input, outcome)
+        events.push({ _tag: "Return", client: caller, timeMillis, output: outcome })
+      }
+      const { _tag } = events.at(-1)!
+      const said = describe(input, typeof outcome === "string" ? Option.none() : Option.some(outcome))
+      this.cluster.say(`${caller}: ${said} ${_tag === "Return" ? "" : _tag.toLowerCase()}`)
+      this.outcomes.set(_tag, (this.outcomes.get(_tag) ?? 0) + 1)
+      done(_tag === "Return")
     })
   }
 
-  private ended(
-    client: string,
-    input: Input,
-    exit: Exit.Exit<ReadonlyArray<Result>, RaftError> | undefined
-  ): History.Event<Input, Output> {
-    const timeMillis = this.cluster.world.now
-    const isRead = input._tag === "Get" || input._tag === "Range"
-    if (exit === undefined) return { _tag: isRead ? "Failed" : "Unknown", client, timeMillis }
-    if (Exit.isFailure(exit)) {
-      const error = exit.cause.reasons.find(Cause.isFailReason)?.error
-      const isUnknown = !isRead && (error === undefined || error.reason === "Unknown")
-      return { _tag: isUnknown ? "Unknown" : "Failed", client, timeMillis }
-    }
-    this.acknowledged++
-    const output = outputOf(exit.value[0]!)
+  /** A rare call, whose answer goes into no history. */
+  private list(client: SimClient, done: () => void): void {
+    this.ask(client, "rare", (service, timeoutMillis) => service.members({ timeoutMillis }), (outcome) => {
+      const _tag = `List ${typeof outcome === "string" ? outcome : "Return"}`
+      this.outcomes.set(_tag, (this.outcomes.get(_tag) ?? 0) + 1)
+      done()
+    })
+  }
+
+  private learn(input: Input, output: Output): void {
     if (output._tag === "Range") { for (const kv of output.kvs) this.revisions.set(kv.key, kv.modRevision) }
     else if ("key" in input) this.revisions.set(input.key, output.revision)
-    return { _tag: "Return", client, timeMillis, output }
   }
 
-  /** Asks a member from afar; `undefined` if no answer comes. */
-  private ask<A, E>(
-    member: SimMember,
-    use: (kv: Kv.Kv["Service"]) => Effect.Effect<A, E>,
-    answered: (exit: Exit.Exit<A, E> | undefined) => void
+  /** Asks a client, and holds it to what it promises. */
+  private ask<A>(
+    client: SimClient,
+    kind: "write" | "read" | "rare",
+    use: (service: Service, timeoutMillis: number) => Effect.Effect<A, ClientError>,
+    answered: (outcome: A | "Unknown" | "Failed") => void
   ): void {
-    const { cluster: { world }, prng } = this
-    let isOver = false
-    const finish = (exit: Exit.Exit<A, E> | undefined) => {
-      if (isOver) return
-      isOver = true
-      giveUp()
-      answered(exit)
-    }
-    const giveUp = world.after(patienceMillis, () => finish(undefined))
-    world.after(prng.exponential(hopMeanMillis), () => {
-      const { machine, services } = member
-      if (machine === undefined || services === undefined) return finish(undefined)
-      world.schedule(() => {
-        machine.fork(use(services.kv)).addObserver((exit) => {
-          world.after(prng.exponential(hopMeanMillis), () => finish(exit))
-        })
-      }, machine)
+    const { cluster: { watch, world }, prng } = this
+    const timeoutMillis = prng.pick([1000, 5000, 5000, 5000])
+    const { pauses } = client
+    this.open++
+    const late = world.after((timeoutMillis + lateMillis) / clockRateMin, () => {
+      const wasPaused = client.pauses > pauses || client.machine?.isPaused === true
+      watch.check("a call ends by its deadline", wasPaused, () => `a ${kind} of ${timeoutMillis} ms at ${client.name}`)
+    })
+    client.call(kind === "rare" ? "rare" : "hot", (service) => use(service, timeoutMillis), (exit) => {
+      late()
+      watch.check("a call ends by its deadline", true, () => "")
+      this.open--
+      if (exit === undefined) return answered(kind === "write" ? "Unknown" : "Failed")
+      if (Exit.isSuccess(exit)) return answered(exit.value)
+      const error = exit.cause.reasons.find(Cause.isFailReason)?.error
+      const reason = error?.reason
+      watch.check(
+        "a call fails in words that fit",
+        reason === "Unavailable" || (reason === "Unknown" && kind === "write"),
+        () => `${client.name} says ${reason === undefined ? Cause.pretty(exit.cause) : `${reason}: ${error!.message}`}`
+      )
+      answered(reason === "Unavailable" ? "Failed" : "Unknown")
     })
   }
 }
 
-const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
-const carryOut = (kv: Kv.Kv["Service"], input: Input): Effect.Effect<ReadonlyArray<Result>, RaftError> => {
+const carryOut = (client: Service, input: Input, timeoutMillis: number): Effect.Effect<Output, ClientError> => {
+  const options = { timeoutMillis }
   switch (input._tag) {
     case "Get":
-      return read(kv, input.key, "")
+      return Effect.map(client.get(input.key, options), (found) => ({
+        _tag: "Range",
+        revision: undefined,
+        kvs: Option.toArray(found).map(textOf)
+      }))
     case "Range":
-      return read(kv, input.prefix === "" ? "\0" : input.prefix, input.prefix === "" ? "\0" : `${input.prefix}\u007f`)
-    default:
-      return kv.write([operationOf(input)], { timeoutMillis })
-  }
-}
-
-const read = (kv: Kv.Kv["Service"], key: string, end: string) =>
-  kv.read([{ key: encoder.encode(key), end: encoder.encode(end), limit: 0, reverse: false }], {
-    consistency: "linearizable",
-    timeoutMillis
-  })
-
-const operationOf = (input: Exclude<Input, { readonly _tag: "Get" | "Range" }>): Kv.WriteOp => {
-  const key = encoder.encode(input.key)
-  switch (input._tag) {
+      return Effect.map(client.range({ prefix: input.prefix, ...options }), ({ kvs, revision }) => ({
+        _tag: "Range",
+        revision,
+        kvs: kvs.map(textOf)
+      }))
     case "Put":
-      return { _tag: "Put", key, value: encoder.encode(input.value) }
+      return client.put(input.key, input.value, options)
     case "Delete":
-      return { _tag: "Delete", key, end: new Uint8Array(0) }
+      return client.delete(input.key, options)
     case "CompareAndSwap":
-      return { _tag: "CompareAndSwap", key, value: encoder.encode(input.value), expected: input.expected }
+      return Effect.map(client.compareAndSwap(input.key, input.expected, input.value, options), compared)
     case "CompareAndDelete":
-      return { _tag: "CompareAndDelete", key, expected: input.expected }
+      return Effect.map(client.compareAndDelete(input.key, input.expected, options), compared)
   }
 }
 
-const outputOf = (result: Result): Output => {
-  switch (result._tag) {
-    case "Put":
-    case "Delete":
-      return result
-    case "Compared":
-      return { ...result, current: Option.map(result.current, textOf) }
-    case "Range":
-      return { _tag: "Range", revision: result.revision, kvs: result.kvs.map(textOf) }
-    case "Invalid":
-      throw new Error(`a member refuses what the workload asks: ${result.message}`)
-  }
-}
+const compared = ({ current, revision, succeeded }: Client.Compared): Output => ({
+  _tag: "Compared",
+  revision,
+  succeeded,
+  current: Option.map(current, textOf)
+})
 
-const textOf = (kv: Kv.KeyValue) => ({
+const textOf = (kv: Operation.KeyValue) => ({
   key: decoder.decode(kv.key),
   value: decoder.decode(kv.value),
   createRevision: kv.createRevision,

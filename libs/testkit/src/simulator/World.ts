@@ -94,6 +94,7 @@ export class World {
       if (machine.isPaused) return void machine.waiting.push(task.run)
     }
     this.steps++
+    if (machine !== undefined) machine.steps++
     task.run()
   }
 
@@ -159,6 +160,8 @@ export interface MachineOptions {
 export class Machine {
   isDead = false
   isPaused = false
+  /** Tasks run here so far: as long as it stays the same, nothing has changed here. */
+  steps = 0
   /** What became runnable during a pause. */
   waiting: Array<() => void> = []
   /** Scheduler, clock and randomness of whatever runs here. */
