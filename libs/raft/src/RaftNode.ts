@@ -156,11 +156,11 @@ export interface Options {
   readonly compactAfterBytes?: number
 }
 
-/** A running member. Fails where log and state do not fit together; the message says what to do. */
+/** A running member. Fails with reason `Corrupt` where log and state do not fit together; the message says what to do. */
 export const layer = (
   options: Options
 ): Layer.Layer<
   RaftNode,
-  LogStoreError | StateMachineError | TransportError | MemberStopped,
+  LogStoreError | StateMachineError | TransportError,
   LogStore | StateMachine | Transport
 > => Layer.effect(RaftNode, Node.make(options))

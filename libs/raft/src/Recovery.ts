@@ -2,16 +2,16 @@
 import { Effect, Option } from "effect"
 import * as ConfigurationCodec from "./codec/ConfigurationCodec.ts"
 import * as MetaCodec from "./codec/MetaCodec.ts"
+import * as SessionCodec from "./codec/SessionCodec.ts"
 import * as Configuration from "./core/Configuration.ts"
 import { EntryKind } from "./core/Entry.ts"
 import { LogShape } from "./core/LogShape.ts"
 import * as Entry from "./Entry.ts"
 import type { Recovered } from "./LogStore.ts"
-import { LogStore } from "./LogStore.ts"
-import { MemberStopped } from "./RaftError.ts"
+import { LogStore, LogStoreError } from "./LogStore.ts"
 import { Sessions } from "./Sessions.ts"
 import type { RecoveredMeta } from "./StateMachine.ts"
-import { StateMachine } from "./StateMachine.ts"
+import { StateMachine, StateMachineError } from "./StateMachine.ts"
 
 export interface Restored {
   readonly log: Recovered
@@ -27,8 +27,8 @@ const emptyHead: MetaCodec.Head = {
   group: undefined
 }
 
-/** What log and state hold, and whether they belong together. */
-export const restore = Effect.gen(function*() {
+/** What log and state hold, and whether they belong together. Changes nothing. */
+export const look = Effect.gen(function*() {
   const logStore = yield* LogStore
   const stateMachine = yield* StateMachine
   const meta = yield* stateMachine.recover
@@ -36,19 +36,30 @@ export const restore = Effect.gen(function*() {
   const sessions = yield* readSessions(meta, head)
   const log = logStore.recovered
   if (head.term > log.hardState.term) {
-    return yield* stop(
-      `The state has entries of term ${head.term}, but the log ends at term ${log.hardState.term}: the log was lost or replaced. ` +
-        "Remove this member's data directory and start it again; the others rebuild it."
-    )
+    return yield* new LogStoreError({
+      reason: "Corrupt",
+      message:
+        `The state has entries of term ${head.term}, but the log ends at term ${log.hardState.term}: the log was lost or replaced. ` +
+        "Rebuild the member from the others."
+    })
   }
   if (head.index < log.previousIndex) {
-    return yield* stop(
-      `The log begins behind entry ${log.previousIndex}, but the state ends at ${head.index}: the state was lost or replaced. ` +
-        "Remove this member's data directory and start it again; the others rebuild it."
-    )
+    return yield* new StateMachineError({
+      reason: "Corrupt",
+      message:
+        `The log begins behind entry ${log.previousIndex}, but the state ends at ${head.index}: the state was lost or replaced. ` +
+        "Rebuild the member from the others."
+    })
   }
+  return { log, head, sessions } satisfies Restored
+})
+
+/** The same, made to agree. */
+export const restore = Effect.gen(function*() {
+  const { head, log, sessions } = yield* look
   // Otherwise a snapshot was installed and the crash came before the log began anew behind it: it ends before the state, or goes on differently.
   if (new LogShape(log).termAt(head.index) === head.term) return { log, head, sessions }
+  const logStore = yield* LogStore
   yield* logStore.write([{ _tag: "Reset", index: head.index, term: head.term }])
   const reset: Recovered = {
     hardState: log.hardState,
@@ -84,21 +95,24 @@ export const found = Effect.fnUntraced(function*(
   return { log: founded, head, sessions }
 })
 
-const decodeHead = (bytes: Uint8Array) => decoded("raft head", () => MetaCodec.decodeHead(bytes))
+export const decodeHead = (bytes: Uint8Array): Effect.Effect<MetaCodec.Head, StateMachineError> =>
+  decoded("raft head", MetaCodec.isKnown(bytes), () => MetaCodec.decodeHead(bytes))
 
 /** The client sessions that belong to a state. */
-export const readSessions = ({ records }: RecoveredMeta, { group }: MetaCodec.Head) =>
-  decoded("table of client sessions", () => new Sessions(records, group))
+const readSessions = ({ records }: RecoveredMeta, { group }: MetaCodec.Head) =>
+  decoded(
+    "table of client sessions",
+    records.every(([, value]) => SessionCodec.isKnown(value)),
+    () => new Sessions(records, group)
+  )
 
-const decoded = <A>(what: string, decode: () => A): Effect.Effect<A, MemberStopped> =>
+const decoded = <A>(what: string, isKnown: boolean, decode: () => A): Effect.Effect<A, StateMachineError> =>
   Effect.try({
     try: decode,
     catch: (cause) =>
-      new MemberStopped({
-        message: `The state's ${what} cannot be read (${cause instanceof Error ? cause.message : cause}). ` +
-          "It was written by a newer version, or is damaged.",
+      new StateMachineError({
+        reason: isKnown ? "Corrupt" : "Foreign",
+        message: `The state's ${what} cannot be read: ${cause instanceof Error ? cause.message : cause}.`,
         cause
       })
   })
-
-const stop = (message: string): Effect.Effect<never, MemberStopped> => Effect.fail(new MemberStopped({ message }))

@@ -61,7 +61,7 @@ describe("start", () => {
       assert.isTrue(Exit.isFailure(exit))
       assert.match(
         String(Exit.isFailure(exit) ? exit.cause : ""),
-        /the log was lost or replaced.*Remove this member's data/
+        /the log was lost or replaced.*Rebuild the member/
       )
     }))
 
@@ -72,7 +72,7 @@ describe("start", () => {
       const exit = yield* Effect.exit(cluster.start(1, { log, register: registerOf(5, 2) }))
       assert.match(
         String(Exit.isFailure(exit) ? exit.cause : ""),
-        /the state was lost or replaced.*Remove this member's/
+        /the state was lost or replaced.*Rebuild the member/
       )
     }))
 

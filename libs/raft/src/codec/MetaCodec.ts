@@ -54,6 +54,9 @@ const readGroup = (reader: Reader): OpenGroup => ({
   runs: SessionCodec.readRuns(reader)
 })
 
+/** Whether this program knows the version that the bytes are of. */
+export const isKnown = (bytes: Uint8Array): boolean => bytes[0] === version
+
 const expectVersion = (reader: Reader): void => {
   const found = reader.uint8()
   if (found !== version) throw new Malformed(`raft state of version ${found}; this program knows version ${version}`)

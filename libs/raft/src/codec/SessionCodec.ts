@@ -85,6 +85,9 @@ export const encodeRecord = (record: Record, answers: ReadonlyArray<Uint8Array |
   return writer.finish()
 }
 
+/** Whether this program knows the version that the record is of. */
+export const isKnown = (bytes: Uint8Array): boolean => bytes[0] === version
+
 /** What a record says but for its answers. Throws `Malformed`. */
 export const decodeRecord = (bytes: Uint8Array): Record => readRecord(new Reader(bytes))
 
