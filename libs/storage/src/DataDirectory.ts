@@ -7,7 +7,7 @@
 import { Context, Effect, Layer, Option } from "effect"
 import * as AtomicFile from "./AtomicFile.ts"
 import { DataDirectoryError, fromDisk } from "./DataDirectoryError.ts"
-import { Disk } from "./Disk.ts"
+import { Disk, type DiskError } from "./Disk.ts"
 
 export { DataDirectoryError } from "./DataDirectoryError.ts"
 
@@ -53,6 +53,15 @@ const inspect = Effect.fnUntraced(function*(path: string) {
     return yield* foreign(path, `${path}/${formatName} does not read like that of a dkv data directory`)
   }
   return Option.some(Number(version))
+})
+
+/** Whether there is a data directory of any version at `path`. Changes nothing. */
+export const exists = Effect.fnUntraced(function*(path: string): Effect.fn.Return<boolean, DiskError, Disk> {
+  const disk = yield* Disk
+  return yield* Effect.matchEffect(disk.list(path), {
+    onSuccess: (names) => Effect.succeed(names.includes(formatName)),
+    onFailure: (error) => error.reason === "NotFound" ? Effect.succeed(false) : Effect.fail(error)
+  })
 })
 
 /** Takes the directory until the scope closes; makes it if it is missing. */

@@ -48,10 +48,12 @@ export interface File {
 /** Paths have `/` between their parts. */
 export class Disk extends Context.Service<Disk, {
   readonly open: (path: string, options: OpenOptions) => Effect.Effect<File, DiskError>
-  /** Replaces `to` if it exists. Durable after `syncDirectory` of the parent. */
+  /** Of a file, which replaces `to` if that exists; or of a directory, to where nothing is. Durable after `syncDirectory` of both parents. */
   readonly rename: (from: string, to: string) => Effect.Effect<void, DiskError>
   /** Removes a file. Durable after `syncDirectory` of the parent. */
   readonly unlink: (path: string) => Effect.Effect<void, DiskError>
+  /** Removes a file, or a directory with all that is in it; nothing happens if it is missing. Durable after `syncDirectory` of the parent. */
+  readonly remove: (path: string) => Effect.Effect<void, DiskError>
   /** Names in a directory, in ascending order; `NotFound` if it is missing. */
   readonly list: (directory: string) => Effect.Effect<ReadonlyArray<string>, DiskError>
   /** Makes the directory and its missing parents, mode 0700, durably. Nothing happens when it exists, except that others lose their access to it. */

@@ -68,7 +68,7 @@ export const recover = Effect.fnUntraced(function*(
 })
 
 /** Segments in order of their numbers; those before a gap, which only a removal leaves, apart. */
-const findFiles = Effect.fnUntraced(function*(directory: string) {
+export const findFiles = Effect.fnUntraced(function*(directory: string) {
   const disk = yield* Disk
   const names = yield* disk.list(directory)
   const numbers = names.map(LogFormat.parseFileName).filter((number) => number !== undefined).sort((a, b) => a - b)

@@ -15,6 +15,8 @@ export type Operation = "open" | "read" | "write" | "sync" | "truncate" | "renam
 interface EntryChange {
   readonly directory: string
   readonly apply: (entries: Map<string, Content>) => void
+  /** Takes back what the change has done to the directories themselves. */
+  readonly undo?: () => void
 }
 
 /** The medium under the layer and the hands that break it. It outlives the layer, as a disk outlives a process. */
@@ -180,6 +182,26 @@ export const make = Effect.sync((): { readonly disk: Disk["Service"]; readonly m
     }
   }
 
+  const renameDirectory = (from: string, to: string): void => {
+    const moved = [...directories].filter((directory) => isWithin(directory, from))
+    const exchange = (left: string, right: string) => {
+      for (const directory of moved) directories.delete(left + directory.slice(from.length))
+      for (const directory of moved) directories.add(right + directory.slice(from.length))
+    }
+    exchange(from, to)
+    change({
+      directory: parentOf(from),
+      apply: (map) => {
+        for (const [path, content] of [...map]) {
+          if (!isWithin(path, from)) continue
+          map.delete(path)
+          map.set(to + path.slice(from.length), content)
+        }
+      },
+      undo: () => exchange(to, from)
+    })
+  }
+
   const disk = Disk.of({
     open: (path, options) =>
       attempt(() => {
@@ -200,9 +222,36 @@ export const make = Effect.sync((): { readonly disk: Disk["Service"]; readonly m
         const failure = guard("rename", from)
         if (failure) return failure
         const content = entries.get(from)
-        if (!content) return fault("NotFound", from, "no such file")
-        change({ directory: parentOf(from), apply: (map) => void (map.delete(from), map.set(to, content)) })
+        if (!content && !directories.has(from)) return fault("NotFound", from, "no such file")
+        if (content) {
+          change({
+            directory: parentOf(from),
+            apply: (map) => void (map.delete(from), map.set(to, content))
+          })
+        } else if (directories.has(to) || entries.has(to)) return fault("Exists", to, "something is there")
+        else renameDirectory(from, to)
         return stops() ? fault("Io", from, "the machine has stopped") : undefined
+      }),
+    remove: (path) =>
+      attempt(() => {
+        const failure = guard("unlink", path)
+        if (failure) return failure
+        const removed = [...entries].filter(([file]) => isWithin(file, path))
+        // By content: what has taken the name since is another file.
+        const forget = (map: Map<string, Content>, [file, content]: readonly [string, Content]) => {
+          if (map.get(file) === content) map.delete(file)
+        }
+        for (const one of removed) {
+          change({ directory: parentOf(one[0]), apply: (map) => forget(map, one) })
+          if (stops()) return fault("Io", path, "the machine has stopped")
+        }
+        const gone = [...directories].filter((directory) => isWithin(directory, path))
+        if (gone.length === 0) return undefined
+        for (const directory of gone) directories.delete(directory)
+        const undo = () => gone.forEach((directory) => directories.add(directory))
+        const apply = (map: Map<string, Content>) => removed.forEach((one) => forget(map, one))
+        change({ directory: parentOf(path), apply, undo })
+        return stops() ? fault("Io", path, "the machine has stopped") : undefined
       }),
     unlink: (path) =>
       attempt(() => {
@@ -270,9 +319,15 @@ export const make = Effect.sync((): { readonly disk: Disk["Service"]; readonly m
     for (const entryChange of pending) {
       const left = kept.get(entryChange.directory) ?? 0
       if (left > 0) entryChange.apply(durableEntries)
+      else entryChange.undo?.()
       kept.set(entryChange.directory, left - 1)
     }
     for (const content of new Set(durableEntries.values())) yield* crashContent(content)
+    for (const path of durableEntries.keys()) {
+      for (let directory = parentOf(path); !directories.has(directory); directory = parentOf(directory)) {
+        directories.add(directory)
+      }
+    }
     entries = new Map(durableEntries)
     durableEntries = new Map(durableEntries)
     pending = []
@@ -314,6 +369,8 @@ export const make = Effect.sync((): { readonly disk: Disk["Service"]; readonly m
   })
   return { disk, memory }
 })
+
+const isWithin = (path: string, directory: string): boolean => path === directory || path.startsWith(`${directory}/`)
 
 export const layer: Layer.Layer<Disk | MemoryDisk> = Layer.effectContext(
   Effect.map(make, ({ disk, memory }) => Context.make(Disk, disk).pipe(Context.add(MemoryDisk, memory)))

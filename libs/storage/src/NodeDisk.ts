@@ -184,6 +184,7 @@ export const layer: Layer.Layer<Disk> = Layer.succeed(
   Disk.of({
     open,
     rename: (from, to) => callVoid("rename", from, (callback) => Fs.rename(from, to, callback)),
+    remove: (path) => callVoid("remove", path, (callback) => Fs.rm(path, { recursive: true, force: true }, callback)),
     unlink: (path) => callVoid("unlink", path, (callback) => Fs.unlink(path, callback)),
     list: (path) =>
       Effect.map(call<Array<string>>("list", path, (callback) => Fs.readdir(path, callback)), (names) => names.sort()),

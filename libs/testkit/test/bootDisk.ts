@@ -18,6 +18,7 @@ export const make = Effect.map(MemoryDisk.make, ({ disk, memory }) => {
       return {
         open: (path, options) => alive(disk.open(path, options)),
         rename: (from, to) => alive(disk.rename(from, to)),
+        remove: (path) => alive(disk.remove(path)),
         unlink: (path) => alive(disk.unlink(path)),
         list: (directory) => alive(disk.list(directory)),
         makeDirectory: (directory) => alive(disk.makeDirectory(directory)),

@@ -108,6 +108,29 @@ export const cases: ReadonlyArray<Case> = [
     })
   },
   {
+    name: "a directory is renamed and removed with all that is in it, and removing nothing is no error",
+    run: Effect.fnUntraced(function*({ directory, disk }) {
+      yield* disk.makeDirectory(`${directory}/x/y`)
+      const file = yield* disk.open(`${directory}/x/y/a`, { access: "write", create: "new" })
+      yield* file.write(0, [text("moved")])
+      yield* file.close
+      yield* disk.rename(`${directory}/x`, `${directory}/z`)
+      assert.deepEqual(yield* disk.list(directory), ["z"])
+      const moved = yield* disk.open(`${directory}/z/y/a`, { access: "read" })
+      assert.equal(words(yield* moved.read(0, 9)), "moved")
+      yield* moved.close
+      yield* disk.makeDirectory(`${directory}/x`)
+      yield* Effect.flatMap(disk.open(`${directory}/x/b`, { access: "write", create: "new" }), (file) => file.close)
+      assert.notEqual(yield* reasonOf(disk.rename(`${directory}/z`, `${directory}/x`)), "Success")
+      yield* disk.remove(`${directory}/z`)
+      yield* disk.remove(`${directory}/z`)
+      yield* disk.remove(`${directory}/x/b`)
+      assert.deepEqual(yield* disk.list(directory), ["x"])
+      assert.deepEqual(yield* disk.list(`${directory}/x`), [])
+      assert.equal(yield* reasonOf(disk.list(`${directory}/z/y`)), "NotFound")
+    })
+  },
+  {
     name: "a lock keeps everyone else out until its scope closes",
     run: Effect.fnUntraced(function*({ directory, disk }) {
       const path = `${directory}/LOCK`
