@@ -55,11 +55,13 @@ export const answer = Effect.fnUntraced(function*(self: Self, request: Request):
       return yield* adopt(self, request.memberId, request.clusterId, Option.none(), contactsOf(request.configuration))
     case "Join":
       return yield* join(self, request)
+    case "Fetch":
+      return yield* fetch(self, request)
   }
 })
 
 const introduce = Effect.fnUntraced(function*(self: Self): Effect.fn.Return<Answer> {
-  const { clusterId, founding, memberId } = self.record()
+  const { clusterId, formerClusters, founding, memberId } = self.record()
   const { clientAddress, initialCluster, name } = self.options
   const witness = isWitness(self.options)
   if (Option.isNone(clusterId)) {
@@ -76,7 +78,8 @@ const introduce = Effect.fnUntraced(function*(self: Self): Effect.fn.Return<Answ
     configuration: status?.configuration ?? Option.getOrElse(founding, () => Configuration.empty),
     commitIndex: status?.commitIndex ?? 0,
     term: status?.term ?? 0,
-    isLeader: status?.role === "Leader"
+    isLeader: status?.role === "Leader",
+    formerClusters
   }
 })
 
@@ -111,6 +114,37 @@ const adopt = Effect.fnUntraced(function*(
   )
 })
 
+const notReady = (self: Self): Answer =>
+  ControlMessage.refused(
+    "NotReady",
+    self.fenced() === undefined
+      ? `${self.options.name} is not in a cluster yet`
+      : `${self.options.name} is fenced: ${self.fenced()}`
+  )
+
+/** Committed entries for a member that has lost them; it finds out by the terms whether they are its own. */
+const fetch = Effect.fnUntraced(function*(self: Self, { clusterId, from, to }: ControlMessage.Fetch): Effect.fn.Return<
+  Answer
+> {
+  const [node, log] = [self.node(), self.log()]
+  if (node === undefined || log === undefined) return notReady(self)
+  if (self.record().witness) {
+    return ControlMessage.refused("Invalid", `${self.options.name} is a witness: its log has entries without their data`)
+  }
+  if (Option.getOrUndefined(self.record().clusterId) !== clusterId) {
+    return ControlMessage.refused("OtherCluster", `${self.options.name} belongs to another cluster`)
+  }
+  const { commitIndex } = yield* node.status
+  if (from < 1 || to < from) return ControlMessage.refused("Invalid", `entries ${from} to ${to} make no sense`)
+  if (to > commitIndex) return ControlMessage.refused("NotReady", `entry ${to} is not committed here`)
+  const last = Math.min(to, from + Limits.fetchEntriesMax - 1)
+  const entries = yield* Effect.catch(log.read(from, last, Limits.fetchBytesMax), () => Effect.succeed([]))
+  if (entries.length === 0 || entries[0]!.bytes > Limits.fetchBytesMax) {
+    return ControlMessage.refused("Invalid", `entry ${from} is not in the log here, or too large for an answer`)
+  }
+  return { _tag: "Fetched", entries: entries.map(({ data, index, kind, term }) => ({ data, index, kind, term })) }
+})
+
 /**
  * Lets a member that lost its disk back in under its new id. Only the leader can tell whether the former self is silent, so the
  * request goes to it.
@@ -121,7 +155,7 @@ const join = Effect.fnUntraced(function*(self: Self, request: ControlMessage.Joi
   Control.Control
 > {
   const node = self.node()
-  if (node === undefined) return ControlMessage.refused("NotReady", `${self.options.name} is not in a cluster yet`)
+  if (node === undefined) return notReady(self)
   if (Option.getOrUndefined(self.record().clusterId) !== request.clusterId) {
     return ControlMessage.refused("OtherCluster", `${self.options.name} belongs to another cluster`)
   }

@@ -57,10 +57,10 @@ export const askAround = (self: Self): Effect.Effect<ReadonlyArray<Heard>, never
   )
 }
 
-type Report = (reason: string) => Effect.Effect<void>
+export type Report = (reason: string) => Effect.Effect<void>
 
 /** Logs what the member waits for when that changes, and again now and then. */
-const makeReporter: Effect.Effect<Report> = Effect.sync(() => {
+export const makeReporter: Effect.Effect<Report> = Effect.sync(() => {
   let last = ""
   let at = -Infinity
   return Effect.fnUntraced(function*(reason: string) {
@@ -103,13 +103,33 @@ const act = Effect.fnUntraced(function*(self: Self, decision: Decision, report: 
   }
 })
 
-/** Asks one member after the other. Being let in without hearing of it is no harm: the next round finds this id in the configuration. */
 const rejoin = Effect.fnUntraced(function*(
   self: Self,
-  { clusterId, configuration, via }: Extract<Decision, { readonly _tag: "Rejoin" }>,
+  rejoin: Rejoin,
   report: Report
 ): Effect.fn.Return<boolean, MemberRecordError, Control.Control> {
   const { memberId } = self.record()
+  if (!(yield* askForPlace(self, memberId, rejoin, report))) return false
+  const { clusterId, configuration } = rejoin
+  yield* Effect.logInfo(
+    `the data of ${self.options.name} is gone: it comes back to cluster ${clusterId} as member ${memberId}, a learner at first`
+  )
+  yield* self.initialise({ clusterId, founding: Option.none(), pending: [], contacts: contactsOf(configuration) })
+  return true
+})
+
+type Rejoin = Extract<Decision, { readonly _tag: "Rejoin" }>
+
+/**
+ * Asks one member after the other to let this one in again, as `memberId`. Being let in without hearing of it is no harm: the next round finds this id in the
+ * configuration.
+ */
+export const askForPlace = Effect.fnUntraced(function*(
+  self: Self,
+  memberId: string,
+  { clusterId, via }: Rejoin,
+  report: Report
+): Effect.fn.Return<boolean, never, Control.Control> {
   const request = {
     _tag: "Join",
     version: ControlMessage.version,
@@ -122,13 +142,7 @@ const rejoin = Effect.fnUntraced(function*(
     const answer = yield* Peers.ask(address, request, Limits.joinTimeoutMillis).pipe(
       Effect.catch((silence) => Effect.succeed(ControlMessage.refused("NotReady", silence.message)))
     )
-    if (answer._tag === "Accepted") {
-      yield* Effect.logInfo(
-        `the data of ${self.options.name} is gone: it comes back to cluster ${clusterId} as member ${memberId}, a learner at first`
-      )
-      yield* self.initialise({ clusterId, founding: Option.none(), pending: [], contacts: contactsOf(configuration) })
-      return true
-    }
+    if (answer._tag === "Accepted") return true
     if (answer._tag === "Refused") refusal = answer.message
   }
   yield* report(`${self.options.name} asks cluster ${clusterId} for its place: ${refusal}`)

@@ -20,7 +20,7 @@ export const layer = <E, R>(
     version: options.version,
     clientAddress: options.clientAddress,
     peerAddress: options.peerAddress,
-    fenced: Effect.succeed(Option.none())
+    fenced: Effect.sync(() => Option.fromUndefinedOr(self.fenced()))
   })
   const gateways = Layer.mergeAll(BatchGateway.layer, HttpGateway.layer, RpcGateway.layer).pipe(
     Layer.provide([info, Leadership.layer, Admitting.layer(self)]),

@@ -68,7 +68,16 @@ export const Join = Schema.TaggedStruct("Join", {
 })
 export type Join = typeof Join.Type
 
-export const Request = Schema.Union([Probe, Found, Adopt, Join])
+/** A member whose log has a hole asks for the committed entries `from` to `to`, or as many of them as one answer may hold. */
+export const Fetch = Schema.TaggedStruct("Fetch", {
+  version: Schema.Int,
+  clusterId: Schema.String,
+  from: Schema.Int,
+  to: Schema.Int
+})
+export type Fetch = typeof Fetch.Type
+
+export const Request = Schema.Union([Probe, Found, Adopt, Join, Fetch])
 export type Request = typeof Request.Type
 
 /** The member belongs to no cluster yet. `initialCluster` is the list that it was started with, as `NAME=ADDRESS`; `witness`, that it was started as one. */
@@ -93,9 +102,22 @@ export const Initialised = Schema.TaggedStruct("Initialised", {
   configuration: Configuration,
   commitIndex: Schema.Number,
   term: Schema.Number,
-  isLeader: Schema.Boolean
+  isLeader: Schema.Boolean,
+  /** Ids that the cluster had before this member took it over after the loss of its quorum. */
+  formerClusters: Schema.optionalKey(Schema.Array(Schema.String))
 })
 export type Initialised = typeof Initialised.Type
+
+/** Entries of the log, one behind the other. */
+export const Fetched = Schema.TaggedStruct("Fetched", {
+  entries: Schema.Array(Schema.Struct({
+    index: Schema.Int,
+    term: Schema.Int,
+    kind: Schema.Int,
+    data: Schema.Uint8ArrayFromBase64
+  }))
+})
+export type Fetched = typeof Fetched.Type
 
 export const Accepted = Schema.TaggedStruct("Accepted", {})
 
@@ -110,7 +132,7 @@ export const Refused = Schema.TaggedStruct("Refused", {
 })
 export type Refused = typeof Refused.Type
 
-export const Answer = Schema.Union([Uninitialised, Initialised, Accepted, Refused])
+export const Answer = Schema.Union([Uninitialised, Initialised, Fetched, Accepted, Refused])
 export type Answer = typeof Answer.Type
 
 export const accepted: Answer = { _tag: "Accepted" }

@@ -52,7 +52,8 @@ export const decide = (memberId: string, options: Options, round: ReadonlyArray<
   return wait(`waiting for ${first.name} at ${first.peerAddress}, the first in --initial-cluster, to found the cluster`)
 }
 
-const takePart = (
+/** What a member does with the answers of those that are in a cluster. */
+export const takePart = (
   memberId: string,
   options: Options,
   answers: ReadonlyArray<{ readonly listed: Listed; readonly answer: Initialised }>

@@ -28,6 +28,19 @@ export const nameCharsMax = 128
 /** A control message above this is refused unread. */
 export const controlMessageBytesMax = 256 * 1024
 
+/** Payload bytes and entries of one answer to a member whose log has a hole; it asks again for the rest. A larger entry cannot be fetched. */
+export const fetchBytesMax = 512 * 1024
+export const fetchEntriesMax = 1024
+
+/** Rounds in which a fenced member that hears others, but no leader, tries to mend its log with what they have committed; then it asks for its place. */
+export const mendAttemptsMax = 5
+
+/** Payload bytes that are fetched to mend a log; one that lacks more is rebuilt. */
+export const mendBytesMax = 64 * 1024 * 1024
+
+/** How often a cluster can be taken over until members that it gave up first are no longer told so, but only refused. */
+export const formerClustersMax = 16
+
 /** The file with the member's identity; a longer one is damaged. */
 export const recordBytesMax = 256 * 1024
 
@@ -42,3 +55,6 @@ export const leaderlessElectionTimeouts = 5
 
 /** A segment of the log is closed at this size at the latest; old entries are dropped segment by segment. */
 export const logSegmentBytesMax = 64 * 1024 * 1024
+
+/** Events of raft that are kept for an observer that is slow, over all incarnations; beyond them it loses the oldest. */
+export const eventsMax = 256

@@ -16,6 +16,9 @@ export const fileName = "member.json"
 
 const Id = Schema.String.check(Schema.isPattern(/^[0-9a-f]{16}$/))
 
+const Damage = Schema.OptionFromNullOr(Schema.Struct({ memberId: Id, reason: Schema.String }))
+
+/** The last four came later: a file without them is as good. */
 const Body = Schema.fromJsonString(Schema.Struct({
   memberId: Id,
   name: Schema.String,
@@ -24,7 +27,11 @@ const Body = Schema.fromJsonString(Schema.Struct({
   founding: Schema.OptionFromNullOr(ControlMessage.Configuration),
   pending: Schema.Array(Schema.String),
   contacts: Schema.Array(Schema.Struct({ id: Id, peerAddress: Schema.String })),
-  hasLog: Schema.Boolean
+  hasLog: Schema.Boolean,
+  rebuild: Damage.pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
+  damaged: Damage.pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
+  takeOver: Schema.OptionFromNullOr(Id).pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
+  formerClusters: Schema.Array(Id).pipe(Schema.withDecodingDefaultKey(Effect.succeed([])))
 }))
 
 const Envelope = Schema.fromJsonString(Schema.Struct({ format: Schema.Int }))

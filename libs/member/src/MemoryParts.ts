@@ -6,7 +6,7 @@ import { ClientPort } from "@dkv/server"
 import { MemoryLog, MemorySnapshot, MemoryStorage } from "@dkv/storage"
 import { PeerPortMemory } from "@dkv/transport"
 import type { MemoryNetwork } from "@dkv/transport"
-import { Layer } from "effect"
+import { Effect, Layer } from "effect"
 import { MemberRecord } from "./MemberRecord.ts"
 import type { Parts } from "./Parts.ts"
 
@@ -26,6 +26,8 @@ export const make = (addresses: {
   log: () => MemoryLog.layer,
   state: Layer.provide(KvStateMachine.layer(), MemoryStorage.layer),
   snapshots: MemorySnapshot.layer,
+  mend: () => Effect.succeed({ _tag: "Beyond", why: "it was in memory" }),
+  setAside: () => Effect.void,
   clientPort: Layer.effectDiscard(ClientPort.ClientPort).pipe(
     Layer.provide(ClientPort.layerLoopback({ address: addresses.clientAddress }))
   )

@@ -2,10 +2,10 @@
  * This member's own part in membership: who it is, what it was told at start, and the one-way step from "belongs to nothing" to "belongs to cluster C".
  * Everything that could take that step (founding, being told, being let in) goes through `initialise`, one at a time.
  */
-import type { Configuration, RaftNode } from "@dkv/raft"
+import type { Configuration, LogStore, RaftNode } from "@dkv/raft"
 import { Deferred, Effect, Option, Semaphore } from "effect"
 import * as MemberId from "./MemberId.ts"
-import { MemberRecord, MemberRecordError } from "./MemberRecord.ts"
+import { fresh, MemberRecord, MemberRecordError } from "./MemberRecord.ts"
 import type { Contact, Record } from "./MemberRecord.ts"
 
 /** An entry of the list that a cluster is founded from. */
@@ -46,7 +46,12 @@ export interface Self {
   readonly update: (change: (record: Record) => Record) => Effect.Effect<Record, MemberRecordError>
   /** The running raft node, once there is one. */
   readonly node: () => RaftNode.RaftNode["Service"] | undefined
-  readonly setNode: (node: RaftNode.RaftNode["Service"] | undefined) => void
+  /** Its log, for others who have lost a part of theirs. */
+  readonly log: () => LogStore.LogStore["Service"] | undefined
+  readonly setNode: (node: RaftNode.RaftNode["Service"] | undefined, log?: LogStore.LogStore["Service"]) => void
+  /** Why the member takes no part although it is up, if so. */
+  readonly fenced: () => string | undefined
+  readonly setFenced: (reason: string | undefined) => void
 }
 
 /** Loads the record, or makes a new identity and writes it down. Fails if the directory was made for another name, or for a member of the other kind. */
@@ -71,16 +76,7 @@ export const make = Effect.fnUntraced(
         })
       }
     } else {
-      record = {
-        memberId: yield* MemberId.make,
-        name: options.name,
-        witness: isWitness(options),
-        clusterId: Option.none(),
-        founding: Option.none(),
-        pending: [],
-        contacts: [],
-        hasLog: false
-      }
+      record = fresh(yield* MemberId.make, options.name, isWitness(options))
       yield* records.save(record)
     }
 
@@ -88,6 +84,8 @@ export const make = Effect.fnUntraced(
     const initialised = yield* Deferred.make<Record, MemberRecordError>()
     if (Option.isSome(record.clusterId)) yield* Deferred.succeed(initialised, record)
     let node: RaftNode.RaftNode["Service"] | undefined
+    let log: LogStore.LogStore["Service"] | undefined
+    let fenced: string | undefined
 
     const save = Effect.fnUntraced(function*(next: Record) {
       yield* records.save(next)
@@ -115,8 +113,14 @@ export const make = Effect.fnUntraced(
       initialise,
       update: (change) => Effect.suspend(() => save(change(record))).pipe(lock.withPermit, Effect.uninterruptible),
       node: () => node,
-      setNode: (next) => {
+      log: () => log,
+      setNode: (next, itsLog) => {
         node = next
+        log = itsLog
+      },
+      fenced: () => fenced,
+      setFenced: (reason) => {
+        fenced = reason
       }
     }
   }

@@ -36,6 +36,7 @@ export const watchRemoval = Effect.fnUntraced(function*(
     }
     const now = Number(yield* Clock.monotonicTimeNanos) / 1e6
     const denial = yield* findDenial(self, node, status)
+    if (denial?._tag === "GivenUp") return yield* givenUp(self, denial.by, denial.clusterId)
     if (denial === undefined) {
       first = undefined
     } else if (first === undefined || first.leader !== denial.leader || first.term !== denial.term) {
@@ -50,6 +51,13 @@ const removed = ({ options: { name, peerAddress }, record }: Self): MemberStoppe
   new MemberStopped({
     message: `${name} (member ${record().memberId}) was removed from the cluster and stays out. To let it in again, ` +
       `remove its data directory, start it with --initial-cluster-state=existing, and run: dkvctl member-join ${name} ${peerAddress}`
+  })
+
+const givenUp = ({ options: { name, peerAddress }, record }: Self, by: string, clusterId: string): MemberStopped =>
+  new MemberStopped({
+    message:
+      `${name} (member ${record().memberId}) was given up: ${by} has taken its cluster over as ${clusterId}, after the loss of the quorum. ` +
+      `To let it in there, remove its data directory, start it again, and run: dkvctl member-join ${name} ${peerAddress}`
   })
 
 const findDenial = Effect.fnUntraced(function*(self: Self, node: Node, status: RaftNode.Status) {
@@ -69,9 +77,12 @@ const findDenial = Effect.fnUntraced(function*(self: Self, node: Node, status: R
   for (const answer of answers) {
     if (Option.isNone(answer) || answer.value._tag !== "Initialised") continue
     const { configuration, isLeader, memberId: leader, term } = answer.value
+    if (Option.isSome(clusterId) && answer.value.formerClusters?.includes(clusterId.value) === true) {
+      return { _tag: "GivenUp", by: answer.value.name, clusterId: answer.value.clusterId } as const
+    }
     if (!isLeader || answer.value.clusterId !== Option.getOrUndefined(clusterId)) continue
     if (configuration.members.length > 0 && Configuration.find(configuration, memberId) === undefined) {
-      return { leader, term }
+      return { _tag: "Denied", leader, term } as const
     }
   }
   return undefined

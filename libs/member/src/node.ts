@@ -2,3 +2,4 @@
 export * as DkvNode from "./DkvNode.ts"
 export * as MemberRecordFile from "./MemberRecordFile.ts"
 export * as NodeParts from "./NodeParts.ts"
+export * as NodeTakeOver from "./NodeTakeOver.ts"

@@ -3,20 +3,12 @@ import { Disk, MemoryDisk } from "@dkv/storage"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option, Result } from "effect"
 import { recordBytesMax } from "../src/Limits.ts"
+import * as Records from "../src/MemberRecord.ts"
 import { MemberRecord } from "../src/MemberRecord.ts"
 import type { Record } from "../src/MemberRecord.ts"
 import * as MemberRecordFile from "../src/MemberRecordFile.ts"
 
-const fresh: Record = {
-  memberId: "00112233445566aa",
-  name: "dkv-0",
-  clusterId: Option.none(),
-  founding: Option.none(),
-  pending: [],
-  contacts: [],
-  hasLog: false,
-  witness: false
-}
+const fresh: Record = Records.fresh("00112233445566aa", "dkv-0", false)
 
 const founded: Record = {
   ...fresh,
@@ -37,7 +29,10 @@ const founded: Record = {
   pending: ["dkv-1"],
   contacts: [{ id: "0123456789abcdef", peerAddress: "b:2380" }],
   hasLog: true,
-  witness: false
+  rebuild: Option.some({ memberId: "00112233445566bb", reason: "rot" }),
+  damaged: Option.some({ memberId: "00112233445566cc", reason: "rot, too" }),
+  takeOver: Option.some("ffeeddccbbaa0022"),
+  formerClusters: ["ffeeddccbbaa0033"]
 }
 
 const withRecord = <A, E>(use: Effect.Effect<A, E, MemberRecord>) =>

@@ -1,16 +1,27 @@
 /** Whole members on memory layers in one program, under virtual time. */
 import { Client } from "@dkv/client"
-import { Kv, KvStateMachine } from "@dkv/kv"
+import { Kv, KvReader, KvStateMachine } from "@dkv/kv"
 import { Loopback } from "@dkv/protocol"
-import { RaftNode } from "@dkv/raft"
+import { Offline, RaftNode, StateMachine } from "@dkv/raft"
 import { MemoryNetwork } from "@dkv/transport"
-import { MemoryLog, MemorySnapshot, MemoryStorage } from "@dkv/storage"
-import { Context, Effect, Exit, Fiber, Layer, Option, Scope } from "effect"
+import {
+  LogRepair,
+  MemoryDisk,
+  MemoryLog,
+  MemorySnapshot,
+  MemoryStorage,
+  SegmentLog,
+  SetAside
+} from "@dkv/storage"
+import { Disk as StorageDisk } from "@dkv/storage"
+import { Context, Effect, Exit, Fiber, Layer, Option, Result, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import * as Dkv from "../src/Dkv.ts"
 import { MemberRecord } from "../src/MemberRecord.ts"
 import type { Record } from "../src/MemberRecord.ts"
+import * as MemberRecordFile from "../src/MemberRecordFile.ts"
 import * as MemoryParts from "../src/MemoryParts.ts"
+import type { Parts } from "../src/Parts.ts"
 import type { Options } from "../src/Self.ts"
 
 export interface Running {
@@ -21,9 +32,71 @@ export interface Running {
 
 /** Everything that a member keeps, to outlive it. */
 export interface Disk {
-  readonly parts: Pick<ReturnType<typeof MemoryParts.make>, "record" | "log" | "state" | "snapshots">
+  readonly parts: Partial<Parts<any, never>>
   readonly record: () => Option.Option<Record>
 }
+
+/** A disk that can be damaged, and can stop at any write. */
+export interface FaultyDisk extends Disk {
+  readonly disk: StorageDisk.Disk["Service"]
+  readonly memory: MemoryDisk.MemoryDisk["Service"]
+  /** What was applied since the last flush is lost in part. */
+  readonly crashState: Effect.Effect<void>
+  /** Reads of the state fail as damaged from now on, until it is put away. */
+  readonly damageState: () => void
+}
+
+export const makeFaultyDisk: Effect.Effect<FaultyDisk> = Effect.gen(function*() {
+  const { disk, memory } = yield* MemoryDisk.make
+  const onDisk = Layer.succeed(StorageDisk.Disk, disk)
+  const options = { directory: "/data/log" }
+  let medium = MemoryStorage.makeMedium({ crashes: true })
+  let isDamaged = false
+  const state = Layer.suspend(() =>
+    Layer.effectContext(Effect.map(
+      Layer.build(Layer.provide(KvStateMachine.layer(), MemoryStorage.layerOf(medium))),
+      (context) => {
+        const reader = Context.get(context, KvReader)
+        const damaged = new StateMachine.StateMachineError({ reason: "Corrupt", message: "a row is damaged" })
+        return Context.add(context, KvReader, {
+          ...reader,
+          read: (ops) => isDamaged ? Effect.fail(damaged) : reader.read(ops)
+        })
+      }
+    ))
+  )
+  return {
+    disk,
+    memory,
+    crashState: Effect.suspend(() => MemoryStorage.crash(medium)),
+    damageState: () => {
+      isDamaged = true
+    },
+    record: () => Result.getSuccess(MemberRecordFile.decode(memory.content("/data/member.json"))),
+    parts: {
+      record: Layer.provide(
+        Layer.unwrap(Effect.as(disk.makeDirectory("/data"), MemberRecordFile.layer({ directory: "/data" }))),
+        onDisk
+      ),
+      log: (record) =>
+        SegmentLog.layer({ ...options, mustExist: record.hasLog }).pipe(
+          Layer.provide(Layer.effectDiscard(LogRepair.settle(options.directory))),
+          Layer.provide(onDisk)
+        ),
+      state,
+      mend: (entries) =>
+        LogRepair.repair(options, {
+          applied: Effect.scoped(Effect.provide(Offline.durablyApplied, Layer.fresh(state))),
+          entries
+        }).pipe(Effect.provide(onDisk)),
+      setAside: (owner) =>
+        Effect.map(Effect.provide(SetAside.move("/data", owner, ["log", "state"]), onDisk), () => {
+          medium = MemoryStorage.makeMedium({ crashes: true })
+          isDamaged = false
+        })
+    }
+  }
+})
 
 export const makeDisk = (): Disk => {
   let saved = Option.none<Record>()

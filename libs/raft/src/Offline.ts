@@ -72,7 +72,8 @@ export const takeOver = Effect.fnUntraced(function*(id: MemberId): Effect.fn.Ret
   if (isAlone && configuration.voters[0] === id && lastTerm === term) return
   yield* Recovery.restore
   const { replaces: _, ...itself } = member
-  const alone: Configuration.Configuration = { members: [itself], voters: [id], outgoing: [] }
+  const { settings } = configuration
+  const alone: Configuration.Configuration = { members: [itself], voters: [id], outgoing: [], settings }
   yield* logStore.write([
     { _tag: "HardState", hardState: { term: term + 1, vote: "" } },
     {

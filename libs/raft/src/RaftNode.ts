@@ -10,6 +10,7 @@ import type { LogStore, LogStoreError } from "./LogStore.ts"
 import * as Node from "./Node.ts"
 import type { MembershipError, MemberStopped, RaftError } from "./RaftError.ts"
 import type { SessionId, Stamp } from "./Session.ts"
+import { Stages } from "./Stages.ts"
 import type { Latency } from "./Stages.ts"
 import type { StateMachine, StateMachineError } from "./StateMachine.ts"
 import type { Transport, TransportError } from "./Transport.ts"
@@ -134,6 +135,9 @@ export class RaftNode extends Context.Service<RaftNode, {
   readonly stopped: Effect.Effect<never, MemberStopped>
 }>()("@dkv/raft/RaftNode") {}
 
+/** Of a member that has led nothing yet. */
+export const noLatency: Latency = new Stages().latency
+
 export interface Options {
   readonly id: MemberId
   /**
@@ -161,6 +165,6 @@ export const layer = (
   options: Options
 ): Layer.Layer<
   RaftNode,
-  LogStoreError | StateMachineError | TransportError,
+  LogStoreError | StateMachineError | TransportError | MemberStopped,
   LogStore | StateMachine | Transport
 > => Layer.effect(RaftNode, Node.make(options))

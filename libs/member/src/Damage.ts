@@ -1,0 +1,20 @@
+/** Which failures are damage: data that was once synced and is not what it was. For anything else a member stops; from this it can be rebuilt. */
+import { MemberStopped } from "@dkv/raft"
+
+export interface Damage {
+  /** What was found; names file and offset where they are known. */
+  readonly message: string
+  /** It is the log that is damaged, and perhaps only in places. */
+  readonly isLog: boolean
+}
+
+const tags: ReadonlySet<unknown> = new Set(["LogStoreError", "StateMachineError", "StorageError"])
+
+/** The damage that an error of the log, the state, or of raft about one of them, stands for. */
+export const of = (error: unknown): Damage | undefined => {
+  if (error instanceof MemberStopped) return of(error.cause)
+  if (typeof error !== "object" || error === null) return undefined
+  const { _tag, file, message, reason } = error as Partial<Record<"_tag" | "reason" | "message" | "file", unknown>>
+  if (!tags.has(_tag) || reason !== "Corrupt") return undefined
+  return { message: String(message), isLog: _tag === "LogStoreError" && file !== undefined }
+}

@@ -1,0 +1,251 @@
+/** Whole members with damaged data, under virtual time. */
+import { Configuration } from "@dkv/raft"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Option } from "effect"
+import { TestClock } from "effect/testing"
+import { isUp, listOf, makeFaultyDisk, passing, services, stop, until, world } from "./Members.ts"
+import type { FaultyDisk, Running } from "./Members.ts"
+
+const names = ["dkv-0", "dkv-1", "dkv-2"]
+const bytes = (text: string) => new TextEncoder().encode(text)
+
+const write = (member: Running, key: string, value: string) =>
+  Effect.flatMap(
+    services(member),
+    ({ kv }) => kv.write([{ _tag: "Put", key: bytes(key), value: bytes(value) }], { timeoutMillis: 5000 })
+  )
+
+const read = (member: Running, key: string, consistency: "linearizable" | "stale" = "linearizable") =>
+  Effect.gen(function*() {
+    const { kv } = yield* services(member)
+    const [result] = yield* kv.read([{ key: bytes(key), end: new Uint8Array(0), limit: 1, reverse: false }], {
+      consistency,
+      timeoutMillis: 5000
+    })
+    return result?._tag === "Range" ? result.kvs.map((kv) => new TextDecoder().decode(kv.value)) : []
+  })
+
+/** A cluster of `names`, each on a disk that can be damaged, with something written. */
+const founded = Effect.fnUntraced(function*(names: ReadonlyArray<string>) {
+  const { start } = yield* world
+  const list = listOf(names)
+  const disks = yield* Effect.forEach(names, () => makeFaultyDisk)
+  const members = yield* Effect.forEach(names, (name, at) => start(name, list, { disk: disks[at]! }))
+  for (const member of members) yield* until(isUp(member))
+  for (let number = 0; number < 20; number++) yield* passing(write(members[0]!, `k${number}`, `v${number}`))
+  yield* TestClock.adjust("1 second")
+  const again = Effect.fnUntraced(function*(at: number) {
+    members[at] = yield* start(names[at]!, list, { disk: disks[at]! })
+    return members[at]
+  })
+  return { again, disks, members }
+})
+
+const idOf = (disk: FaultyDisk) => Option.getOrThrow(disk.record()).memberId
+
+const fencedOf = (member: Running) => Effect.flatMap(services(member), ({ dkv }) => dkv.fenced)
+
+/** A voter of a cluster of `count` that serves what was written. */
+const isBack = Effect.fnUntraced(function*(member: Running, count: number) {
+  if (!(yield* isUp(member))) return false
+  const { dkv } = yield* services(member)
+  const { configuration } = yield* dkv.status
+  return Option.isNone(yield* dkv.fenced) && Configuration.isVoter(configuration, dkv.memberId) &&
+    configuration.members.length === count && configuration.outgoing.length === 0
+})
+
+const segment = "/data/log/00000000000000000001.log"
+
+const rot = ({ memory }: FaultyDisk, at: number, length: number) => {
+  for (let offset = at; offset < at + length; offset++) memory.rot(segment, offset, 0x55)
+}
+
+const loseLog = ({ disk }: FaultyDisk) => Effect.orDie(disk.remove("/data/log"))
+
+describe("a member with damaged data", () => {
+  it.effect("comes back by itself under a new id, and its old data lies aside", () =>
+    Effect.gen(function*() {
+      const { again, disks, members } = yield* founded(names)
+      const before = idOf(disks[2]!)
+      yield* stop(members[2]!)
+      rot(disks[2]!, 0, 20)
+      const member = yield* again(2)
+      yield* until(isBack(member, 3))
+      assert.notStrictEqual(idOf(disks[2]!), before)
+      const { configuration } = yield* Effect.flatMap(services(members[0]!), ({ dkv }) => dkv.status)
+      assert.isUndefined(Configuration.find(configuration, before))
+      assert.deepStrictEqual(yield* passing(read(member, "k19")), ["v19"])
+      assert.deepStrictEqual(yield* disks[2]!.disk.list("/data/damaged"), [before])
+      const record = Option.getOrThrow(disks[2]!.record())
+      assert.strictEqual(Option.getOrThrow(record.damaged).memberId, before)
+      assert.include(Option.getOrThrow(record.damaged).reason, `${segment} at `)
+      assert.isTrue(Option.isNone(record.rebuild))
+    }))
+
+  it.effect("whose log is gone comes back by itself", () =>
+    Effect.gen(function*() {
+      const { again, disks, members } = yield* founded(names)
+      yield* stop(members[0]!)
+      yield* loseLog(disks[0]!)
+      const member = yield* again(0)
+      yield* until(isBack(member, 3))
+      assert.deepStrictEqual(yield* passing(read(member, "k0")), ["v0"])
+    }))
+
+  it.effect("found while it runs refuses what is asked of it, and serves the same callers when it is back", () =>
+    Effect.gen(function*() {
+      const { disks, members } = yield* founded(names)
+      const before = idOf(disks[1]!)
+      disks[1]!.damageState()
+      const refusal = yield* passing(Effect.flip(read(members[1]!, "k3", "stale")))
+      assert.strictEqual(refusal.reason, "Stopped")
+      yield* until(Effect.map(fencedOf(members[1]!), Option.isSome))
+      const { dkv, kv, node } = yield* services(members[1]!)
+      assert.include(Option.getOrThrow(yield* dkv.fenced), "a row is damaged")
+      const refused = yield* Effect.flip(
+        kv.write([{ _tag: "Put", key: bytes("k"), value: bytes("v") }], { timeoutMillis: 5000 })
+      )
+      assert.strictEqual(refused.reason, "Stopped")
+      assert.match(refused.message, /dkv-1 is fenced: .*a row is damaged/)
+      assert.strictEqual((yield* Effect.flip(node.readBarrier())).reason, "Stopped")
+      assert.strictEqual((yield* Effect.flip(node.transferLeadership(Option.none()))).reason, "Stopped")
+      assert.isTrue(Option.isNone((yield* dkv.status).leader))
+      yield* until(isBack(members[1]!, 3))
+      assert.notStrictEqual(dkv.memberId, before)
+      assert.deepStrictEqual(yield* passing(read(members[1]!, "k3")), ["v3"])
+    }))
+
+  it.effect("that is the only one changes nothing, stays up, and says what helps", () =>
+    Effect.gen(function*() {
+      const { again, disks, members } = yield* founded(["dkv-0"])
+      const before = idOf(disks[0]!)
+      yield* stop(members[0]!)
+      rot(disks[0]!, 300, 600)
+      const damaged = disks[0]!.memory.content(segment)
+      const member = yield* again(0)
+      yield* until(isUp(member))
+      yield* TestClock.adjust("10 minutes")
+      const { dkv } = yield* services(member)
+      assert.match(Option.getOrThrow(yield* dkv.fenced), /0001\.log at \d+: .*it is the only member.*backup/)
+      assert.strictEqual(idOf(disks[0]!), before)
+      assert.deepStrictEqual(disks[0]!.memory.content(segment), damaged)
+      assert.deepStrictEqual(yield* disks[0]!.disk.list("/data"), ["log", "member.json"])
+    }))
+
+  it.effect("changes nothing while there is no quorum to let it in, and comes back with it", () =>
+    Effect.gen(function*() {
+      const { again, disks, members } = yield* founded(names)
+      for (const member of members) yield* stop(member)
+      rot(disks[2]!, 0, 20)
+      const before = idOf(disks[2]!)
+      const member = yield* again(2)
+      yield* again(1)
+      yield* until(isUp(member))
+      yield* TestClock.adjust("2 minutes")
+      assert.isTrue(Option.isSome(yield* fencedOf(member)))
+      assert.strictEqual(idOf(disks[2]!), before)
+      assert.deepStrictEqual(yield* disks[2]!.disk.list("/data"), ["log", "member.json"])
+      yield* again(0)
+      yield* until(isBack(member, 3))
+      assert.deepStrictEqual(yield* passing(read(member, "k7")), ["v7"])
+    }))
+
+  it.effect("that was removed meanwhile stays out and says so", () =>
+    Effect.gen(function*() {
+      const { again, disks, members } = yield* founded(names)
+      const { memberId } = Option.getOrThrow(disks[2]!.record())
+      yield* stop(members[2]!)
+      yield* TestClock.adjust("5 seconds")
+      yield* passing(Effect.flatMap(services(members[0]!), ({ node }) =>
+        node.changeMembership({ _tag: "Leave", id: memberId, force: false })))
+      rot(disks[2]!, 0, 20)
+      const member = yield* again(2)
+      yield* until(isUp(member))
+      yield* TestClock.adjust("1 minute")
+      assert.match(Option.getOrThrow(yield* fencedOf(member)), /waits to be let into the cluster.*member-join dkv-2/)
+      assert.strictEqual(idOf(disks[2]!), memberId)
+    }))
+
+  it.effect(
+    "stopped at any write of its way back goes on from there, and is never in the cluster twice",
+    () =>
+      Effect.gen(function*() {
+        const { again, disks, members } = yield* founded(names)
+        const { memory } = disks[2]!
+        const ids = new Set([idOf(disks[2]!)])
+        for (let step = 1;; step++) {
+          const before = idOf(disks[2]!)
+          yield* stop(members[2]!)
+          yield* loseLog(disks[2]!)
+          let member = yield* again(2)
+          memory.crashAt(memory.steps() + step)
+          const start = memory.steps()
+          const isOver = Effect.gen(function*() {
+            if (memory.steps() >= start + step) return true
+            return (yield* isBack(member, 3)) && idOf(disks[2]!) !== before
+          })
+          yield* until(isOver, 120)
+          const wasCut = memory.steps() >= start + step
+          memory.crash()
+          yield* stop(member)
+          yield* memory.restart
+          member = yield* again(2)
+          yield* until(isBack(member, 3), 120)
+          const after = idOf(disks[2]!)
+          assert.isFalse(ids.has(after), `step ${step}`)
+          ids.add(after)
+          assert.deepStrictEqual(yield* passing(read(member, "k11")), ["v11"])
+          if (!wasCut || step > 60) return assert.isAbove(step, 20)
+        }
+      }),
+    120_000
+  )
+})
+
+describe("a damaged log", () => {
+  it.effect("of which the state has everything that is damaged is mended without anybody's help", () =>
+    Effect.gen(function*() {
+      const { again, disks, members } = yield* founded(["dkv-0"])
+      const before = idOf(disks[0]!)
+      yield* stop(members[0]!)
+      yield* stop(yield* again(0))
+      const member = yield* again(0)
+      yield* until(isBack(member, 1))
+      yield* passing(write(member, "later", "yes"))
+      yield* TestClock.adjust("1 second")
+      yield* stop(member)
+      rot(disks[0]!, 600, 100)
+      const mended = yield* again(0)
+      yield* until(isBack(mended, 1))
+      assert.strictEqual(idOf(disks[0]!), before)
+      assert.deepStrictEqual(yield* passing(read(mended, "later")), ["yes"])
+      assert.isAbove((yield* Effect.flatMap(services(mended), ({ dkv }) => dkv.status)).previousIndex, 0)
+    }))
+
+  it.effect("is mended by the entries of the others, and the member keeps its id", () =>
+    Effect.gen(function*() {
+      const { again, disks, members } = yield* founded(names)
+      const before = idOf(disks[2]!)
+      yield* stop(members[2]!)
+      disks[2]!.memory.rot(segment, 900, 1)
+      const member = yield* again(2)
+      yield* until(isBack(member, 3))
+      assert.strictEqual(idOf(disks[2]!), before)
+      for (let number = 0; number < 20; number++) {
+        assert.deepStrictEqual(yield* passing(read(member, `k${number}`)), [`v${number}`])
+      }
+      assert.isFalse((yield* disks[2]!.disk.list("/data")).includes("damaged"))
+    }))
+})
+
+describe("what is no damage", () => {
+  it.effect("stops the member as before", () =>
+    Effect.gen(function*() {
+      const { again, disks, members } = yield* founded(["dkv-0"])
+      yield* stop(members[0]!)
+      disks[0]!.memory.fail("open", 100)
+      const member = yield* again(0)
+      yield* until(isUp(member))
+      assert.isTrue(Exit.isFailure(member.fiber.pollUnsafe()!))
+    }))
+})
