@@ -4,6 +4,7 @@ import { Command } from "effect/cli"
 import { flags } from "./Flags.ts"
 import * as Launch from "./Launch.ts"
 import * as Log from "./Log.ts"
+import * as Recover from "./Recover.ts"
 import { fromGiven } from "./Settings.ts"
 import * as Tls from "./Tls.ts"
 
@@ -30,6 +31,7 @@ export const command = Command.make(
   })
 ).pipe(
   Command.withDescription(description),
+  Command.withSubcommands([Recover.command]),
   Command.withShortDescription("One member of dkv, a distributed key-value store"),
   Command.withExamples([
     {

@@ -11,7 +11,8 @@ import * as Os from "node:os"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 
-const program = fileURLToPath(new URL("../../../apps/node/bin/dkv.mjs", import.meta.url))
+/** The program that each member runs. */
+export const program = fileURLToPath(new URL("../../../apps/node/bin/dkv.mjs", import.meta.url))
 
 /** A process of the cluster did not do what the test needs. */
 export class ProcessError extends Data.TaggedError("ProcessError")<{ readonly message: string }> {}
