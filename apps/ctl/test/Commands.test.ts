@@ -168,6 +168,11 @@ describe("members", () => {
       )
       const json = JSON.parse((yield* type(new FakeCluster(), ["--endpoint=a:1", "status", "-w", "json"])).text)
       assert.deepInclude(json[0], { name: "dkv-0", copiesAcknowledged: 2, fenced: null })
+      const fenced = new FakeCluster()
+      fenced.fenced = "its log is damaged"
+      assert.include((yield* type(fenced, ["--endpoint=a:1", "status"])).text, "fenced: its log is damaged")
+      const why = JSON.parse((yield* type(fenced, ["--endpoint=a:1", "status", "-w", "json"])).text)
+      assert.deepInclude(why[0], { fenced: "its log is damaged" })
     }))
 })
 

@@ -55,6 +55,8 @@ export class FakeCluster {
   revision = 1
   pageRows = 2
   failure: ClusterError | undefined
+  /** Why the member that answers does not serve. */
+  fenced: string | undefined
   settings: Settings | undefined
 
   private readonly answer = <A>(value: () => A): Effect.Effect<A, ClusterError> =>
@@ -100,7 +102,7 @@ export class FakeCluster {
     status: (endpoint) =>
       endpoint.endsWith(":9")
         ? Effect.fail(new ClusterError({ reason: "Failed", message: "does not answer" }))
-        : this.answer(() => statusView)
+        : this.answer(() => new Admin.StatusView({ ...statusView, fenced: Option.fromNullishOr(this.fenced) }))
   })
 }
 

@@ -129,7 +129,10 @@ const fetch = Effect.fnUntraced(function*(self: Self, { clusterId, from, to }: C
   const [node, log] = [self.node(), self.log()]
   if (node === undefined || log === undefined) return notReady(self)
   if (self.record().witness) {
-    return ControlMessage.refused("Invalid", `${self.options.name} is a witness: its log has entries without their data`)
+    return ControlMessage.refused(
+      "Invalid",
+      `${self.options.name} is a witness: its log has entries without their data`
+    )
   }
   if (Option.getOrUndefined(self.record().clusterId) !== clusterId) {
     return ControlMessage.refused("OtherCluster", `${self.options.name} belongs to another cluster`)

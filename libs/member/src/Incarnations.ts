@@ -112,9 +112,7 @@ const make = Effect.fnUntraced(function*<E, R>(options: Options, parts: Parts<E,
     ),
     leader: Stream.fromPubSub(leader),
     events: Stream.fromPubSub(events),
-    latency: Effect.suspend(() =>
-      current === undefined ? Effect.succeed(RaftNode.noLatency) : current.node.latency
-    ),
+    latency: Effect.suspend(() => current === undefined ? Effect.succeed(RaftNode.noLatency) : current.node.latency),
     stopped: Deferred.await(stopped)
   }
   const unreadable = Effect.suspend(() =>

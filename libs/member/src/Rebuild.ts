@@ -11,7 +11,7 @@ import { Effect, Option } from "effect"
 import * as Bootstrap from "./Bootstrap.ts"
 import * as ControlMessage from "./ControlMessage.ts"
 import type { Initialised } from "./ControlMessage.ts"
-import type { Damage } from "./Damage.ts"
+import * as Damage from "./Damage.ts"
 import { takePart } from "./Decision.ts"
 import * as Limits from "./Limits.ts"
 import * as MemberId from "./MemberId.ts"
@@ -24,7 +24,7 @@ import { contactsOf } from "./Self.ts"
 import type { Self } from "./Self.ts"
 
 export interface Options {
-  readonly damage: Damage
+  readonly damage: Damage.Damage
   /** The log was mended just now, and yet it is damaged. */
   readonly isMended: boolean
   /** Whom the member knew when it ran last, besides those that it was told of. */
@@ -51,7 +51,12 @@ export const run = Effect.fnUntraced(function*<E, R>(
   const mend = Effect.fnUntraced(function*(addresses: ReadonlyArray<string>) {
     const entries = Mending.entriesFrom(clusterId, addresses)
     const context = yield* Effect.context<Control.Control>()
-    const outcome = yield* parts.mend((before, behind) => Effect.provideContext(entries(before, behind), context))
+    const outcome = yield* parts.mend((before, behind) => Effect.provideContext(entries(before, behind), context)).pipe(
+      Effect.catchIf(
+        (error) => Damage.of(error) !== undefined,
+        (error) => Effect.succeed({ _tag: "Beyond" as const, why: Damage.of(error)!.message })
+      )
+    )
     yield* outcome._tag === "Mended"
       ? Effect.logWarning(`the log of ${name} has been mended: ${outcome.how}`)
       : Effect.logWarning(`the log of ${name} cannot be mended: ${outcome.why}`)
@@ -120,7 +125,7 @@ const startAnew = Effect.fnUntraced(function*<E, R>(
   self: Self,
   parts: Parts<E, R>,
   newId: string,
-  damage: Damage,
+  damage: Damage.Damage,
   configuration: Configuration.Configuration
 ) {
   const { memberId } = self.record()

@@ -1,20 +1,13 @@
 /** Whole members on memory layers in one program, under virtual time. */
 import { Client } from "@dkv/client"
 import { Kv, KvReader, KvStateMachine } from "@dkv/kv"
-import { Loopback } from "@dkv/protocol"
+import { BatchReply, Frame, Hello, Limits, Loopback } from "@dkv/protocol"
 import { Offline, RaftNode, StateMachine } from "@dkv/raft"
 import { MemoryNetwork } from "@dkv/transport"
-import {
-  LogRepair,
-  MemoryDisk,
-  MemoryLog,
-  MemorySnapshot,
-  MemoryStorage,
-  SegmentLog,
-  SetAside
-} from "@dkv/storage"
+import { LogRepair, MemoryDisk, MemoryLog, MemorySnapshot, MemoryStorage, SegmentLog, SetAside } from "@dkv/storage"
 import { Disk as StorageDisk } from "@dkv/storage"
 import { Context, Effect, Exit, Fiber, Layer, Option, Result, Scope } from "effect"
+import { Socket } from "effect/socket"
 import { TestClock } from "effect/testing"
 import * as Dkv from "../src/Dkv.ts"
 import { MemberRecord } from "../src/MemberRecord.ts"
@@ -42,8 +35,8 @@ export interface FaultyDisk extends Disk {
   readonly memory: MemoryDisk.MemoryDisk["Service"]
   /** What was applied since the last flush is lost in part. */
   readonly crashState: Effect.Effect<void>
-  /** Reads of the state fail as damaged from now on, until it is put away. */
-  readonly damageState: () => void
+  /** Reads of the state, or its recovery too, fail as damaged from now on, until it is put away. */
+  readonly damageState: (what: "reads" | "all") => void
 }
 
 export const makeFaultyDisk: Effect.Effect<FaultyDisk> = Effect.gen(function*() {
@@ -51,17 +44,21 @@ export const makeFaultyDisk: Effect.Effect<FaultyDisk> = Effect.gen(function*() 
   const onDisk = Layer.succeed(StorageDisk.Disk, disk)
   const options = { directory: "/data/log" }
   let medium = MemoryStorage.makeMedium({ crashes: true })
-  let isDamaged = false
+  let damaged: "nothing" | "reads" | "all" = "nothing"
   const state = Layer.suspend(() =>
     Layer.effectContext(Effect.map(
       Layer.build(Layer.provide(KvStateMachine.layer(), MemoryStorage.layerOf(medium))),
       (context) => {
         const reader = Context.get(context, KvReader)
-        const damaged = new StateMachine.StateMachineError({ reason: "Corrupt", message: "a row is damaged" })
+        const machine = Context.get(context, StateMachine.StateMachine)
+        const error = new StateMachine.StateMachineError({ reason: "Corrupt", message: "a row is damaged" })
         return Context.add(context, KvReader, {
           ...reader,
-          read: (ops) => isDamaged ? Effect.fail(damaged) : reader.read(ops)
-        })
+          read: (ops) => damaged === "nothing" ? reader.read(ops) : Effect.fail(error)
+        }).pipe(Context.add(StateMachine.StateMachine, {
+          ...machine,
+          recover: Effect.suspend(() => damaged === "all" ? Effect.fail(error) : machine.recover)
+        }))
       }
     ))
   )
@@ -69,8 +66,8 @@ export const makeFaultyDisk: Effect.Effect<FaultyDisk> = Effect.gen(function*() 
     disk,
     memory,
     crashState: Effect.suspend(() => MemoryStorage.crash(medium)),
-    damageState: () => {
-      isDamaged = true
+    damageState: (what) => {
+      damaged = what
     },
     record: () => Result.getSuccess(MemberRecordFile.decode(memory.content("/data/member.json"))),
     parts: {
@@ -92,7 +89,7 @@ export const makeFaultyDisk: Effect.Effect<FaultyDisk> = Effect.gen(function*() 
       setAside: (owner) =>
         Effect.map(Effect.provide(SetAside.move("/data", owner, ["log", "state"]), onDisk), () => {
           medium = MemoryStorage.makeMedium({ crashes: true })
-          isDamaged = false
+          damaged = "nothing"
         })
     }
   }
@@ -181,3 +178,29 @@ export const services = (member: Running) =>
   }))
 
 export const stop = (member: Running): Effect.Effect<void> => passing(Scope.close(member.scope, Exit.void))
+
+/** Connects to a client port, and gathers the codes of all notices that come. */
+export const listen = Effect.fnUntraced(function*(
+  loopback: Loopback.Loopback["Service"],
+  address: string
+): Effect.fn.Return<ReadonlyArray<string>, Socket.SocketError, Scope.Scope> {
+  const codes: Array<string> = []
+  const socket = loopback.connect(address)
+  const pull = yield* Socket.readerBytes(socket)
+  const writer = yield* socket.writer
+  yield* writer.write(Hello.encodeClient("batch"))
+  const decoder = new Frame.Decoder(Limits.replyBytesMax)
+  let rest = Hello.serverHelloHeadBytes
+  const read = Effect.map(pull, (chunks) => {
+    for (const chunk of chunks) {
+      const skipped = Math.min(rest, chunk.length)
+      rest -= skipped
+      decoder.push(chunk.subarray(skipped), (frame) => {
+        const reply = BatchReply.decode(frame)
+        codes.push("code" in reply ? reply.code : reply._tag)
+      })
+    }
+  })
+  yield* Effect.forkScoped(Effect.forever(read))
+  return codes
+})

@@ -3,7 +3,8 @@ import { Configuration } from "@dkv/raft"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Option } from "effect"
 import { TestClock } from "effect/testing"
-import { isUp, listOf, makeFaultyDisk, passing, services, stop, until, world } from "./Members.ts"
+import { MemberRecord } from "../src/MemberRecord.ts"
+import { isUp, listen, listOf, makeFaultyDisk, passing, services, stop, until, world } from "./Members.ts"
 import type { FaultyDisk, Running } from "./Members.ts"
 
 const names = ["dkv-0", "dkv-1", "dkv-2"]
@@ -27,7 +28,7 @@ const read = (member: Running, key: string, consistency: "linearizable" | "stale
 
 /** A cluster of `names`, each on a disk that can be damaged, with something written. */
 const founded = Effect.fnUntraced(function*(names: ReadonlyArray<string>) {
-  const { start } = yield* world
+  const { loopback, start } = yield* world
   const list = listOf(names)
   const disks = yield* Effect.forEach(names, () => makeFaultyDisk)
   const members = yield* Effect.forEach(names, (name, at) => start(name, list, { disk: disks[at]! }))
@@ -38,7 +39,7 @@ const founded = Effect.fnUntraced(function*(names: ReadonlyArray<string>) {
     members[at] = yield* start(names[at]!, list, { disk: disks[at]! })
     return members[at]
   })
-  return { again, disks, members }
+  return { again, disks, loopback, members }
 })
 
 const idOf = (disk: FaultyDisk) => Option.getOrThrow(disk.record()).memberId
@@ -92,11 +93,44 @@ describe("a member with damaged data", () => {
       assert.deepStrictEqual(yield* passing(read(member, "k0")), ["v0"])
     }))
 
+  it.effect("whose state is damaged, or state and log, comes back by itself", () =>
+    Effect.gen(function*() {
+      const { again, disks, members } = yield* founded(names)
+      for (const both of [false, true]) {
+        const before = idOf(disks[0]!)
+        yield* stop(members[0]!)
+        disks[0]!.damageState("all")
+        if (both) rot(disks[0]!, 600, 100)
+        const member = yield* again(0)
+        yield* until(isBack(member, 3))
+        assert.notStrictEqual(idOf(disks[0]!), before)
+        assert.deepStrictEqual(yield* passing(read(member, "k5")), ["v5"])
+      }
+    }))
+
+  it.effect("tells its clients that it leads, when it does so after its return", () =>
+    Effect.gen(function*() {
+      const { disks, loopback, members } = yield* founded(names)
+      const heard = yield* listen(loopback, "dkv-1:3000")
+      disks[1]!.damageState("reads")
+      yield* passing(Effect.flip(read(members[1]!, "k3", "stale")))
+      yield* until(Effect.map(fencedOf(members[1]!), Option.isSome))
+      yield* until(isBack(members[1]!, 3))
+      const { dkv, node } = yield* services(members[1]!)
+      const lead = Effect.gen(function*() {
+        if ((yield* dkv.status).role === "Leader") return true
+        yield* Effect.ignore(passing(node.transferLeadership(Option.some(dkv.memberId))))
+        return false
+      })
+      yield* until(lead)
+      yield* until(Effect.sync(() => heard.at(-1) === "Leading"))
+    }).pipe(Effect.scoped))
+
   it.effect("found while it runs refuses what is asked of it, and serves the same callers when it is back", () =>
     Effect.gen(function*() {
       const { disks, members } = yield* founded(names)
       const before = idOf(disks[1]!)
-      disks[1]!.damageState()
+      disks[1]!.damageState("reads")
       const refusal = yield* passing(Effect.flip(read(members[1]!, "k3", "stale")))
       assert.strictEqual(refusal.reason, "Stopped")
       yield* until(Effect.map(fencedOf(members[1]!), Option.isSome))
@@ -164,6 +198,42 @@ describe("a member with damaged data", () => {
       yield* TestClock.adjust("1 minute")
       assert.match(Option.getOrThrow(yield* fencedOf(member)), /waits to be let into the cluster.*member-join dkv-2/)
       assert.strictEqual(idOf(disks[2]!), memberId)
+    }))
+
+  it.effect("that has asked for its place under a new id does not go back to the old one, even if its data can be read again", () =>
+    Effect.gen(function*() {
+      const { again, disks, members } = yield* founded(names)
+      const before = idOf(disks[2]!)
+      yield* stop(members[2]!)
+      const rebuild = { memberId: "00000000000000ab", reason: "rot that has gone" }
+      const records = yield* Effect.provide(MemberRecord, disks[2]!.parts.record!)
+      yield* records.save({ ...Option.getOrThrow(disks[2]!.record()), rebuild: Option.some(rebuild) })
+      const member = yield* again(2)
+      yield* until(isBack(member, 3))
+      assert.strictEqual(idOf(disks[2]!), rebuild.memberId)
+      const { configuration } = yield* Effect.flatMap(services(member), ({ dkv }) => dkv.status)
+      assert.isUndefined(Configuration.find(configuration, before))
+    }))
+
+  it.effect("that was mended in vain is rebuilt", () =>
+    Effect.gen(function*() {
+      const { again, disks, members } = yield* founded(names)
+      const before = idOf(disks[2]!)
+      yield* stop(members[2]!)
+      yield* loseLog(disks[2]!)
+      let attempts = 0
+      const parts = {
+        ...disks[2]!.parts,
+        mend: () =>
+          Effect.sync(() => {
+            attempts++
+            return { _tag: "Mended", how: "so it was said" } as const
+          })
+      }
+      disks[2] = { ...disks[2]!, parts }
+      yield* until(isBack(yield* again(2), 3))
+      assert.strictEqual(attempts, 1)
+      assert.notStrictEqual(idOf(disks[2]!), before)
     }))
 
   it.effect(

@@ -12,6 +12,7 @@ export const layer: Layer.Layer<never, never, RaftNode.RaftNode> = Layer.effect(
   Leadership,
   Effect.map(
     RaftNode.RaftNode,
-    ({ id, leader }) => leader.pipe(Stream.filter(Option.isSome), Stream.map(({ value }) => value === id))
+    // the id is asked for each time: a member that was rebuilt has another one
+    (node) => node.leader.pipe(Stream.filter(Option.isSome), Stream.map(({ value }) => value === node.id))
   )
 )

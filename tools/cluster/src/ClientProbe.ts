@@ -28,7 +28,7 @@ export const layer: Layer.Layer<StatusProbe> = Layer.effect(
         clientFor(clientAddress(member)).pipe(
           Effect.flatMap((client) => client.status),
           Effect.map((status): MemberStatus => ({
-            role: status.role,
+            role: Option.isSome(status.fenced) ? "fenced" : status.role,
             term: status.term,
             leader: status.leaderName || Option.getOrElse(status.leader, () => ""),
             voters: status.voters
