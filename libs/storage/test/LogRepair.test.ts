@@ -192,6 +192,24 @@ describe("repair", () => {
       assert.deepStrictEqual([...seen].sort(), ["Failure", "Success"])
     }))
 
+  it.effect("does not take a vote for absent that may have stood in a hole, even where no entry is missing", () =>
+    Effect.gen(function*() {
+      const { disk, memory } = yield* MemoryDisk.make
+      yield* withLog(disk, (log) =>
+        Effect.gen(function*() {
+          yield* log.write([append(1, 3, 1)])
+          yield* log.write([{ _tag: "HardState", hardState }])
+          yield* log.write([{ _tag: "Reset", index: 20, term: 3 }])
+          yield* log.write([append(21, 22, 3)])
+          yield* TestClock.adjust(Limits.idleMarkMillis)
+        }))
+      const file = "/log/00000000000000000001.log"
+      const content = memory.content(file)
+      const vote = new TextDecoder("latin1").decode(content).indexOf(hardState.vote)
+      memory.rot(file, vote, 1)
+      assert.strictEqual((yield* repair(disk, 1 << 20, sources({ applied: 10, peer: final })))._tag, "Beyond")
+    }))
+
   it.effect("changes nothing in a log that somebody has open", () =>
     Effect.gen(function*() {
       const { disk } = yield* MemoryDisk.make
