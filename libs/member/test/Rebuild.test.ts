@@ -259,6 +259,10 @@ describe("a member with damaged data", () => {
           memory.crash()
           yield* stop(member)
           yield* memory.restart
+          // the new id never stands beside the old data
+          if (idOf(disks[2]!) !== before) {
+            assert.deepStrictEqual(yield* disks[2]!.disk.list("/data/damaged"), [before], `step ${step}`)
+          }
           member = yield* again(2)
           yield* until(isBack(member, 3), 120)
           const after = idOf(disks[2]!)
