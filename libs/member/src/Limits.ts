@@ -32,7 +32,7 @@ export const controlMessageBytesMax = 256 * 1024
 export const fetchBytesMax = 512 * 1024
 export const fetchEntriesMax = 1024
 
-/** Rounds in which a fenced member that hears others, but no leader, tries to mend its log with what they have committed; then it asks for its place. */
+/** Rounds in which a fenced member that hears others, but no leader, tries to mend its log with what they have committed. It tries once more with a leader. */
 export const mendAttemptsMax = 5
 
 /** Payload bytes that are fetched to mend a log; one that lacks more is rebuilt. */

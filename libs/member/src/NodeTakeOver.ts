@@ -3,10 +3,9 @@ import type { LogStore, StateMachine } from "@dkv/raft"
 import { DataDirectory } from "@dkv/storage"
 import type { Disk } from "@dkv/storage"
 import { NodeDisk } from "@dkv/storage/node"
-import { Context, Effect, Layer } from "effect"
+import { Effect, Layer } from "effect"
 import type { Scope } from "effect"
 import * as MemberId from "./MemberId.ts"
-import { MemberRecord } from "./MemberRecord.ts"
 import * as NodeParts from "./NodeParts.ts"
 import * as TakeOver from "./TakeOver.ts"
 
@@ -31,15 +30,8 @@ export const open = Effect.fnUntraced(function*(dataDirectory: string): Effect.f
   yield* Effect.provide(mustExist(dataDirectory), NodeDisk.layer)
   const parts = NodeParts.dataOf({ dataDirectory })
   const context = yield* Layer.build(Layer.merge(parts.record, MemberId.layerSecure))
-  const records = Context.get(context, MemberRecord)
   const survivor = yield* Effect.provideContext(TakeOver.inspect(parts), context)
-  return {
-    survivor,
-    takeOver: TakeOver.run(parts, survivor).pipe(
-      Effect.provideContext(context),
-      Effect.provideService(MemberRecord, records)
-    )
-  }
+  return { survivor, takeOver: Effect.provideContext(TakeOver.run(parts, survivor), context) }
 })
 
 /** A mistyped path must not become a data directory. */

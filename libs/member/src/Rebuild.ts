@@ -12,7 +12,7 @@ import * as Bootstrap from "./Bootstrap.ts"
 import * as ControlMessage from "./ControlMessage.ts"
 import type { Initialised } from "./ControlMessage.ts"
 import * as Damage from "./Damage.ts"
-import { takePart } from "./Decision.ts"
+import { newest, takePart } from "./Decision.ts"
 import * as Limits from "./Limits.ts"
 import * as MemberId from "./MemberId.ts"
 import type { MemberRecordError } from "./MemberRecord.ts"
@@ -77,25 +77,31 @@ export const run = Effect.fnUntraced(function*<E, R>(
   let newId = Option.getOrUndefined(Option.map(self.record().rebuild, ({ memberId }) => memberId))
   let attempts = 0
   let mended = false
+  let addresses = others
   yield* Rounds.until(Effect.gen(function*() {
-    const heard = yield* askAround(self, others)
+    const heard = yield* askAround(self, addresses)
     const ours = heard.filter(({ answer }) => answer.clusterId === clusterId)
     const heir = heard.find(({ answer }) => answer.formerClusters?.includes(clusterId) === true)
     if (ours.length === 0) {
       yield* report(
         heir === undefined
-          ? "waiting for another member to answer, and then for a leader: nothing was changed until now"
+          ? "waiting for another member to answer: nothing was changed until now"
           : `${heir.listed.name} has taken the cluster over as ${heir.answer.clusterId} and given this member up: remove its data directory`
       )
       return false
     }
-    if (isMendable() && attempts < Limits.mendAttemptsMax) {
-      attempts++
+    addresses = addressesOf(self, newest(ours.map(({ answer }) => answer)).configuration, others)
+    const hasLeader = ours.some(({ answer }) => answer.isLeader)
+    // Others that are starting too know of more that is committed once one of them leads; then it is tried for the last time.
+    if (isMendable() && attempts < Limits.mendAttemptsMax + (hasLeader ? 1 : 0)) {
+      attempts = hasLeader ? Infinity : attempts + 1
       mended = yield* mend(ours.map(({ listed }) => listed.peerAddress))
       if (mended) return true
-      // Others that are starting too know of more that is committed once one of them leads.
-      if (ours.some(({ answer }) => answer.isLeader)) attempts = Limits.mendAttemptsMax
-      else if (attempts < Limits.mendAttemptsMax) return false
+    }
+    // Once it has asked, it cannot go back to its old id, which may yet be needed for a quorum if nobody can let it in.
+    if (!hasLeader && Option.isNone(self.record().rebuild)) {
+      yield* report("waiting for a leader that can let it in: nothing was changed until now")
+      return false
     }
     newId ??= yield* MemberId.make
     const decision = takePart(newId, self.options, ours)
@@ -145,11 +151,16 @@ const startAnew = Effect.fnUntraced(function*<E, R>(
 })
 
 /** Everyone who may know something. */
-const addressesOf = (self: Self, configuration: Configuration.Configuration): ReadonlyArray<string> => {
+const addressesOf = (
+  self: Self,
+  configuration: Configuration.Configuration,
+  known: ReadonlyArray<string> = []
+): ReadonlyArray<string> => {
   const { contacts, founding } = self.record()
   const { initialCluster, name, peerAddress } = self.options
   const members = [...configuration.members, ...Option.getOrElse(founding, () => Configuration.empty).members]
   const addresses = new Set([
+    ...known,
     ...initialCluster.filter((listed) => listed.name !== name).map((listed) => listed.peerAddress),
     ...members.filter((member) => member.name !== name).map((member) => member.peerAddress),
     ...contacts.filter(({ id }) => id !== self.record().memberId).map((contact) => contact.peerAddress)

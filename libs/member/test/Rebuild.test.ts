@@ -179,6 +179,8 @@ describe("a member with damaged data", () => {
       assert.isTrue(Option.isSome(yield* fencedOf(member)))
       assert.strictEqual(idOf(disks[2]!), before)
       assert.deepStrictEqual(yield* disks[2]!.disk.list("/data"), ["log", "member.json"])
+      assert.isTrue(Option.isNone(Option.getOrThrow(disks[2]!.record()).rebuild))
+      assert.include(Option.getOrThrow(yield* fencedOf(member)), "waiting for a leader")
       yield* again(0)
       yield* until(isBack(member, 3))
       assert.deepStrictEqual(yield* passing(read(member, "k7")), ["v7"])

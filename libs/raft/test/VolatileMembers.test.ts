@@ -133,7 +133,7 @@ describe("volatile members", () => {
       leader.medium.stored = undefined
       assert.match(
         (yield* Effect.flip(cluster.start(1, leader))).message,
-        /the state was lost or replaced.*Remove this/
+        /the state was lost or replaced.*Rebuild the member/
       )
     }))
 })

@@ -76,7 +76,7 @@ const everywhere = Effect.fnUntraced(function*(options: {
   }
   const counts = { mended: 0, beyond: 0 }
   for (const [path, original] of files) {
-    for (let offset = 0; offset < recordEnd(original); offset += options.lengthOfDamage === 1 ? 5 : 11) {
+    for (let offset = 0; offset < recordEnd(original); offset += options.lengthOfDamage === 1 ? 7 : 13) {
       yield* disk.remove("/log")
       yield* disk.makeDirectory("/log")
       for (const [other, bytes] of files) memory.put(other, bytes)
