@@ -84,7 +84,7 @@ describe("exit codes", () => {
 })
 
 describe("a data directory that is only half there", () => {
-  it.live("stops the member, which must not vote as if it never had", () =>
+  it.live("fences the member, which must not vote as if it never had", () =>
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory
       const args = alone(directory, yield* freePorts(2))
@@ -95,8 +95,11 @@ describe("a data directory that is only half there", () => {
       Fs.rmSync(`${directory}/data/log`, { recursive: true })
       Fs.rmSync(`${directory}/data/state`, { recursive: true })
       const second = yield* start(args)
-      assert.strictEqual(yield* second.ended, 1)
-      assert.match(lastLine(second.log())!, /^dkv: .*holds no log, but this member had one/)
+      yield* logged(second, /dkv-0 is fenced: it is the only member/)
+      assert.match(second.log(), /dkv-0 \(member \w+\) is fenced.*holds no log, but this member had one/)
+      assert.notMatch(second.log(), /leads in term/)
+      second.child.kill("SIGTERM")
+      assert.strictEqual(yield* second.ended, 0)
     }), 60_000)
 })
 

@@ -191,9 +191,9 @@ describe("a member with damaged data", () => {
       const { again, disks, members } = yield* founded(names)
       const { memberId } = Option.getOrThrow(disks[2]!.record())
       yield* stop(members[2]!)
-      yield* TestClock.adjust("5 seconds")
-      yield* passing(Effect.flatMap(services(members[0]!), ({ node }) =>
-        node.changeMembership({ _tag: "Leave", id: memberId, force: false })))
+      const { node } = yield* services(members[0]!)
+      const leave = node.changeMembership({ _tag: "Leave", id: memberId, force: false })
+      yield* until(Effect.map(Effect.exit(passing(leave)), Exit.isSuccess))
       rot(disks[2]!, 0, 20)
       const member = yield* again(2)
       yield* until(isUp(member))
