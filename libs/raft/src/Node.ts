@@ -215,6 +215,7 @@ const assemble = Effect.fnUntraced(function*(options: Options) {
       windowMessagesMax: Limits.windowMessagesMax,
       windowBytesMax: Limits.windowBytesMax,
       messageBytesMax: Limits.messageBytesMax,
+      messageEntriesMax: options.messageEntriesMax ?? Limits.messageEntriesMax,
       uncommittedBytesMax: Limits.uncommittedBytesMax
     },
     hardState: log.hardState,

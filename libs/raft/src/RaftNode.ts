@@ -154,6 +154,8 @@ export interface Options {
   readonly electionTimeoutMillis?: number
   /** Default 100. */
   readonly heartbeatMillis?: number
+  /** Entries of one append message; default `Limits.messageEntriesMax`. */
+  readonly messageEntriesMax?: number
   /** Applied entries kept in the log; default `Limits.trailingEntries`. */
   readonly trailingEntries?: number
   /** Log bytes after which the log is shortened; default `Limits.compactAfterBytes`. */

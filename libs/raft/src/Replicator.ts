@@ -8,7 +8,6 @@ import type { MemberId } from "./core/Entry.ts"
 import type { Permit } from "./core/Output.ts"
 import type { Entry } from "./Entry.ts"
 import type { EntryCache } from "./EntryCache.ts"
-import * as Limits from "./Limits.ts"
 import type { LogStoreError } from "./LogStore.ts"
 import { LogStore } from "./LogStore.ts"
 import type { Mailbox } from "./Mailbox.ts"
@@ -61,8 +60,7 @@ export const run = Effect.fnUntraced(function*(options: {
   const logStore = yield* LogStore
   const transport = yield* Transport
 
-  const send = (permit: Permit, found: ReadonlyArray<Entry>): void => {
-    const entries = found.length > Limits.messageEntriesMax ? found.slice(0, Limits.messageEntriesMax) : found
+  const send = (permit: Permit, entries: ReadonlyArray<Entry>): void => {
     const wanted = permit.to > permit.previousIndex
     const fields = Codec.encodeAppend({
       term: permit.term,
@@ -84,7 +82,7 @@ export const run = Effect.fnUntraced(function*(options: {
   const sendCached = (permit: Permit): boolean => {
     if (isReading) return false
     const from = permit.previousIndex + 1
-    const cached = from > permit.to ? [] : cache.read(from, permit.to, permit.bytesMax, Limits.messageEntriesMax)
+    const cached = from > permit.to ? [] : cache.read(from, permit.to, permit.bytesMax, Infinity)
     if (cached !== undefined) send(permit, cached)
     return cached !== undefined
   }

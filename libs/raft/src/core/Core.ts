@@ -33,6 +33,8 @@ export interface Settings {
   readonly windowBytesMax: number
   /** Payload bytes in one message. */
   readonly messageBytesMax: number
+  /** Entries in one message. */
+  readonly messageEntriesMax: number
   /** Payload bytes that a leader appends beyond the commit index before it answers `Busy`. */
   readonly uncommittedBytesMax: number
 }

@@ -245,7 +245,7 @@ const feed = (core: Core, progress: Progress): void => {
       term: core.term,
       previousIndex: progress.next - 1,
       previousTerm: core.log.termAt(progress.next - 1),
-      to: sendable,
+      to: Math.min(sendable, progress.next - 1 + core.settings.messageEntriesMax),
       commit: core.commitIndex,
       bytesMax: Math.min(core.settings.messageBytesMax, core.settings.windowBytesMax - progress.window.bytes)
     })

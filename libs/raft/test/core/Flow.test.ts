@@ -82,6 +82,14 @@ describe("flow control", () => {
     assert.deepStrictEqual(small.take("Append", { to: 2 }).map(({ entries }) => entries.length), [1, 1])
   })
 
+  it("a message carries at most so many entries, however small they are", () => {
+    const script = three({ messageEntriesMax: 2 })
+    script.elect(1)
+    script.drop()
+    script.propose(1, "a", "b", "c", "d", "e")
+    assert.deepStrictEqual(script.take("Append", { to: 2 }).map(({ entries }) => entries.length), [2, 2, 1])
+  })
+
   it("a leader gives one permit per peer at a time, and reports on older permits are ignored", () => {
     const script = three()
     const node = script.elect(1)

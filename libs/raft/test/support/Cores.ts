@@ -64,6 +64,7 @@ export const settings: Settings = {
   windowMessagesMax: 4,
   windowBytesMax: 1000,
   messageBytesMax: 400,
+  messageEntriesMax: 1000,
   uncommittedBytesMax: 1_000_000
 }
 
