@@ -5,10 +5,14 @@ import type { FaultKind, Options } from "./Options.ts"
 import { faultKinds } from "./Options.ts"
 import type { Prng } from "./Prng.ts"
 import type { SimCluster } from "./SimCluster.ts"
+import type { SimMember } from "./SimMember.ts"
 import { name } from "./Watch.ts"
 
 /** How long a process lives that dies again and again, and is started again at once. */
 const lifeMeanMillis = 200
+/** Mean time that a leader is left in peace now and then where leaders fall, and the time after which whoever fell comes back at the latest. */
+const restMillis = 1000
+const backMillis = 2000
 
 export class Faults {
   readonly hits = new Map<FaultKind, number>()
@@ -20,7 +24,8 @@ export class Faults {
     for (const kind of faultKinds) {
       // a stream for each, so that leaving one out does not change the others
       const prng = cluster.world.prng.fork()
-      if (options.meanMillis[kind] !== Infinity) this.again(kind, prng, options.meanMillis[kind])
+      if (kind === "topple") this.toppleLeaders(prng, options.meanMillis[kind])
+      else if (options.meanMillis[kind] !== Infinity) this.again(kind, prng, options.meanMillis[kind])
     }
   }
 
@@ -29,16 +34,57 @@ export class Faults {
     this.isOver = true
   }
 
-  private again(kind: FaultKind, prng: Prng, meanMillis: number): void {
+  private again(kind: Exclude<FaultKind, "topple">, prng: Prng, meanMillis: number): void {
     this.cluster.world.after(prng.exponential(meanMillis), () => {
       if (this.isOver) return
-      this.hits.set(kind, (this.hits.get(kind) ?? 0) + 1)
+      this.hit(kind)
       this.strike(kind, prng)
       this.again(kind, prng, meanMillis)
     })
   }
 
-  private strike(kind: FaultKind, prng: Prng): void {
+  /** Leaders fall soon after their election, and those that fell before come back in an order of their own: never more than a minority is gone. */
+  private toppleLeaders(prng: Prng, meanMillis: number): void {
+    if (meanMillis === Infinity) return
+    const { cluster } = this
+    const fallen: Array<() => void> = []
+    cluster.onLeader = (leader) => {
+      // now and then long enough to get something done
+      const millis = prng.exponential(prng.chance(0.1) ? restMillis : meanMillis)
+      cluster.world.after(millis, () => {
+        if (this.isOver) return
+        this.hit("topple")
+        cluster.say(`fault topple ${name(leader.id)}`)
+        const most = Math.floor((cluster.members.length - 1) / 2)
+        while (fallen.length >= most) fallen.splice(prng.below(fallen.length), 1)[0]!()
+        fallen.push(this.topple(leader, prng))
+      })
+    }
+  }
+
+  /** How the leader comes back. */
+  private topple(leader: SimMember, prng: Prng): () => void {
+    const { members, network, world } = this.cluster
+    let back: () => void
+    if (prng.chance(0.6)) {
+      const cuts = pairs([leader.id], members.map(({ id }) => id).filter((id) => id !== leader.id))
+      for (const [from, to] of cuts) network.cut(from, to)
+      back = () => { for (const [from, to] of cuts) network.heal(from, to) }
+    } else {
+      if (prng.chance(0.5)) leader.crash()
+      else leader.kill()
+      back = () => leader.boot()
+    }
+    const giveBack = once(back)
+    world.after(backMillis, () => this.isOver || giveBack())
+    return giveBack
+  }
+
+  private hit(kind: FaultKind): void {
+    this.hits.set(kind, (this.hits.get(kind) ?? 0) + 1)
+  }
+
+  private strike(kind: Exclude<FaultKind, "topple">, prng: Prng): void {
     const { cluster } = this
     const { network, world } = cluster
     const member = prng.pick(cluster.members)
@@ -160,6 +206,14 @@ export class Faults {
     later(() => {
       for (const [from, to] of cuts) this.cluster.network.heal(from, to)
     })
+  }
+}
+
+const once = (task: () => void): () => void => {
+  let isDone = false
+  return () => {
+    if (!isDone) task()
+    isDone = true
   }
 }
 

@@ -20,6 +20,8 @@ export interface Options {
   readonly heartbeatMillis: number
   readonly trailingEntries: number
   readonly compactAfterBytes: number
+  /** Entries of one append message. */
+  readonly messageEntriesMax: number
   readonly segmentBytes: number
   /** The cluster is founded with leader leases on; else they stay off. */
   readonly leaderLeases: boolean
@@ -32,7 +34,7 @@ export interface Options {
   readonly syncMillis: number
   readonly network: NetworkOptions
   readonly sockets: SocketOptions
-  /** Mean time between two faults of a kind, of all members together; Infinity for none. */
+  /** Mean time between two faults of a kind, of all members together; for `topple`, from an election to the fall of whoever won it. Infinity for none. */
   readonly meanMillis: { readonly [Kind in FaultKind]: number }
   /** Of the founding members, those that hold no data; where there are some, some of those that join hold none either. */
   readonly witnesses: number
@@ -64,9 +66,12 @@ export const faultKinds = [
   "pauseClient",
   "killClient",
   "crashClient",
-  "closeClient"
+  "closeClient",
+  "topple"
 ] as const
 export type FaultKind = (typeof faultKinds)[number]
+
+const none = Object.fromEntries(faultKinds.map((kind) => [kind, Infinity])) as Options["meanMillis"]
 
 /** What a run can do without, to find out what a failure needs. */
 export const parts = [...faultKinds, "loss", "duplicate", "reorder", "shuffle", "leases", "witnesses"] as const
@@ -95,11 +100,36 @@ export const without = (options: Options, left: ReadonlyArray<Part>): Options =>
 }
 
 export const draw = (prng: Prng): Options => {
+  const options = drawSteady(prng)
+  return prng.chance(0.2) ? turbulent(prng, options) : options
+}
+
+/**
+ * One leader after another falls shortly after its election, with entries on few members and hardly anybody else to disturb it: what the hard cases of an election are
+ * made of (figure 8 of the Raft paper), which many faults at once only blur.
+ */
+const turbulent = (prng: Prng, options: Options): Options => ({
+  ...options,
+  members: prng.pick([3, 3, 5]),
+  witnesses: 0,
+  operations: 60,
+  clients: 1 + prng.below(2),
+  electionTimeoutMillis: 300,
+  heartbeatMillis: 30,
+  messageEntriesMax: 1,
+  meanMillis: {
+    ...none,
+    kill: prng.chance(0.2) ? 5000 : Infinity,
+    topple: (options.network.delayMeanMillis + options.syncMillis) * prng.pick([1, 3, 10])
+  }
+})
+
+const drawSteady = (prng: Prng): Options => {
   const orNone = (value: number) => prng.chance(0.5) ? value : 0
   const electionTimeoutMillis = prng.pick([300, 1000, 1000])
   const delayMinMillis = prng.between(0.05, 5)
   const meanMillis = Object.fromEntries(
-    faultKinds.map((kind) => [kind, prng.chance(0.4) ? prng.between(1500, 15_000) : Infinity])
+    faultKinds.map((kind) => [kind, kind !== "topple" && prng.chance(0.4) ? prng.between(1500, 15_000) : Infinity])
   ) as Options["meanMillis"]
   const members = prng.pick([1, 3, 3, 3, 4, 5, 5])
   return {
@@ -115,6 +145,7 @@ export const draw = (prng: Prng): Options => {
     heartbeatMillis: electionTimeoutMillis / 10,
     trailingEntries: prng.pick([0, 5, 50, 10_000]),
     compactAfterBytes: prng.pick([500, 5000, 64 * 1024 * 1024]),
+    messageEntriesMax: prng.pick([1, 4, 65_536, 65_536]),
     segmentBytes: prng.pick([4096, 65_536, 64 * 1024 * 1024]),
     syncMillis: prng.pick([0, 0.2, 1, 5]),
     network: {

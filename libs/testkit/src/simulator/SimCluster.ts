@@ -1,6 +1,6 @@
 /** A world, the members in it, the network between them, and whoever operates them: members join, leave, and come back under a new id when their disk was lost. */
 import { Configuration } from "@dkv/raft"
-import type { MemberId, RaftNode } from "@dkv/raft"
+import type { MemberId, RaftNode, Term } from "@dkv/raft"
 import { Effect, Exit, Option } from "effect"
 import type { Options } from "./Options.ts"
 import type { Prng } from "./Prng.ts"
@@ -40,6 +40,8 @@ export class SimCluster {
   members: Array<SimMember> = []
   /** Those that the workload asks through. */
   clients: ReadonlyArray<SimClient> = []
+  /** Gets whoever has just been seen to lead a term that is later than all before. */
+  onLeader: (member: SimMember) => void = () => {}
   /** A lost disk is being made up for; a second one must wait. */
   isRebuilding = false
   private readonly options: Options
@@ -50,6 +52,7 @@ export class SimCluster {
   private readonly seen = new WeakMap<Machine, number>()
   private readonly restarting = new Set<MemberId>()
   private count = 0
+  private termSeen: Term = 0
   private changesUnderWay = 0
 
   constructor(seed: number, options: Options, trace: ((line: string) => void) | undefined) {
@@ -91,6 +94,10 @@ export class SimCluster {
       if (status === undefined) continue
       this.seen.set(machine, machine.steps)
       this.watch.status(member.id, status)
+      if (this.termSeen < this.watch.termLed && status.role === "Leader" && status.term === this.watch.termLed) {
+        this.termSeen = status.term
+        this.onLeader(member)
+      }
       if (status.removed) this.retire(member)
       if (this.trace === undefined) continue
       const role = `${status.role} in term ${status.term}, ${describe(status.configuration)}`

@@ -24,6 +24,7 @@ export interface MemberOptions extends
     | "heartbeatMillis"
     | "trailingEntries"
     | "compactAfterBytes"
+    | "messageEntriesMax"
     | "segmentBytes"
     | "syncMillis"
   >
@@ -181,7 +182,8 @@ export class SimMember {
       electionTimeoutMillis,
       heartbeatMillis,
       trailingEntries: this.options.trailingEntries,
-      compactAfterBytes: this.options.compactAfterBytes
+      compactAfterBytes: this.options.compactAfterBytes,
+      messageEntriesMax: this.options.messageEntriesMax
     }).pipe(
       Layer.provide(this.network.layer(id, machine)),
       Layer.provide(this.log)

@@ -71,6 +71,8 @@ export class Watch {
   /** Highest term that anybody has led. */
   termLed: Term = 0
   commitIndex: LogIndex = 0
+  /** The last entry that a leader took for committed, and had on its own disk. */
+  private committed: { readonly index: LogIndex; readonly term: Term } = { index: 0, term: 0 }
   private readonly shadows = new Map<MemberId, Shadow>()
   /** Of disks that are gone: what they acknowledged before still counted. */
   private readonly lostShadows = new Map<MemberId, Shadow>()
@@ -243,13 +245,15 @@ export class Watch {
     if (term <= this.termLed) return
     this.termLed = term
     const shadow = this.shadows.get(id)
-    const { index, term: appliedTerm } = this.lastApplied
-    if (shadow === undefined || index <= shadow.previousIndex || appliedTerm >= term) return
-    this.check(
-      "leader completeness",
-      shadow.termAt(index) === appliedTerm,
-      () => `${name(id)} leads term ${term} without entry ${index} of term ${appliedTerm}, which is committed`
-    )
+    if (shadow === undefined) return
+    for (const { index, term: entryTerm } of [this.lastApplied, this.committed]) {
+      if (index <= shadow.previousIndex || entryTerm >= term) continue
+      this.check(
+        "leader completeness",
+        shadow.termAt(index) === entryTerm,
+        () => `${name(id)} leads term ${term} without entry ${index} of term ${entryTerm}, which is committed`
+      )
+    }
   }
 
   /** Commands that a member's state machine applied, with what they answered. */
@@ -301,6 +305,8 @@ export class Watch {
     boot.commitIndex = status.commitIndex
     if (status.commitIndex <= this.commitIndex || status.role !== "Leader") return
     this.commitIndex = status.commitIndex
+    const term = this.shadows.get(id)?.termAt(status.commitIndex)
+    if (term !== undefined) this.committed = { index: status.commitIndex, term }
     this.check(
       "a quorum holds what is committed",
       // it may have committed, and then changed its configuration, in one turn
