@@ -7,7 +7,7 @@
  */
 import { Context, Effect, Layer, Random } from "effect"
 import { Disk, DiskError, type File, type OpenOptions, parentOf } from "./Disk.ts"
-import { type Content, crashContent, emptyContent, resized, syncContent } from "./MemoryDiskContent.ts"
+import { type Content, crashContent, emptyContent, overwrite, resized, syncContent } from "./MemoryDiskContent.ts"
 
 /** What can be made to fail. */
 export type Operation = "open" | "read" | "write" | "sync" | "truncate" | "rename" | "unlink" | "syncDirectory"
@@ -29,6 +29,8 @@ export class MemoryDisk extends Context.Service<MemoryDisk, {
   readonly setDelay: (millis: number) => void
   /** Inverts the bits of `mask` in one byte of a file, on the medium. */
   readonly rot: (path: string, offset: number, mask: number) => void
+  /** The next write lands at `offset` of the file at `path`, as far as that file is long; where it was meant to go, the old bytes stay. */
+  readonly misdirect: (path: string, offset: number) => void
   /** Number of steps so far at which a crash makes a difference. */
   readonly steps: () => number
   /** The machine stops at this step: it is carried out in part, and everything after it fails until `restart`. */
@@ -56,6 +58,7 @@ export const make = Effect.sync((): { readonly disk: Disk["Service"]; readonly m
   const directories = new Set<string>(["/", "."])
   const failures = new Map<Operation, number>()
   const counts = { open: 0, read: 0, write: 0, sync: 0, truncate: 0, rename: 0, unlink: 0, syncDirectory: 0 }
+  let misdirection: { readonly content: Content; readonly offset: number } | undefined
   let capacityBytes = Infinity
   let delayMillis = 0
   let step = 0
@@ -117,11 +120,14 @@ export const make = Effect.sync((): { readonly disk: Disk["Service"]; readonly m
       const failure = dead() ?? guard("write", path)
       if (failure) return failure
       let at = position
+      const elsewhere = misdirection
+      misdirection = undefined
       for (const chunk of chunks) {
         const room = capacityBytes - usedBytes() + Math.max(0, content.size - at)
         const part = chunk.length <= room ? chunk : chunk.subarray(0, Math.max(0, room))
         content.bytes = resized(content.bytes, at + part.length)
-        content.bytes.set(part, at)
+        if (elsewhere === undefined) content.bytes.set(part, at)
+        else overwrite(elsewhere.content, elsewhere.offset + at - position, part)
         content.dirty.push([at, at + part.length])
         content.size = Math.max(content.size, at + part.length)
         at += part.length
@@ -308,6 +314,7 @@ export const make = Effect.sync((): { readonly disk: Disk["Service"]; readonly m
     failures.clear()
     boot++
     crashed = false
+    misdirection = undefined
     crashStep = Infinity
     step = 0
   }
@@ -348,6 +355,7 @@ export const make = Effect.sync((): { readonly disk: Disk["Service"]; readonly m
       const content = contentOf(path)
       for (const bytes of [content.bytes, content.durableBytes]) bytes[offset] = bytes[offset]! ^ mask
     },
+    misdirect: (path, offset) => void (misdirection = { content: contentOf(path), offset }),
     steps: () => step,
     crashAt: (at) => void (crashStep = at),
     crash: () => void (crashed = true),

@@ -49,6 +49,14 @@ export const syncContent = (content: Content, from: number, to: number): void =>
   content.dirty = dirty
 }
 
+/** Puts bytes on the medium where nobody meant them to go, as far as the file is long. */
+export const overwrite = (content: Content, from: number, written: Uint8Array): void => {
+  for (const bytes of [content.bytes, content.durableBytes]) {
+    const room = Math.min(bytes.length, content.size) - from
+    if (room > 0) bytes.set(written.subarray(0, room), from)
+  }
+}
+
 /** Rolls the dice over what is not durable, sector by sector. */
 export const crashContent = Effect.fnUntraced(function*(content: Content) {
   for (const [from, to] of content.dirty) {

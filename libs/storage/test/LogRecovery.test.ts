@@ -224,6 +224,22 @@ describe("recovery of a torn tail", () => {
       assert.deepStrictEqual(yield* withLog(disk, dump), all)
     }))
 
+  it.effect("a batch that landed elsewhere is missed once another one stands behind its place", () =>
+    Effect.gen(function*() {
+      for (const target of [0, 120, 300]) {
+        const { disk, memory } = yield* MemoryDisk.make
+        yield* Effect.scoped(Effect.gen(function*() {
+          const log = yield* openLog(disk)
+          yield* log.write([append(1, 6, 1)])
+          memory.misdirect(firstPath, target)
+          yield* log.write([append(7, 8, 1)])
+          yield* log.write([append(9, 9, 1)])
+          assert.strictEqual((yield* failureOf(log.read(7, 9, 1000))).reason, "Corrupt", "nor is it read as what it was")
+        }))
+        yield* corruption(disk)
+      }
+    }))
+
   it.effect("a mark from another place or segment does not make a torn tail pass for rot", () =>
     Effect.gen(function*() {
       const { disk, memory } = yield* MemoryDisk.make

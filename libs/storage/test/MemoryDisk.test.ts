@@ -47,6 +47,25 @@ describe("MemoryDisk", () => {
       assert.deepStrictEqual([...found], ["1"])
     }))
 
+  it.effect("a misdirected write overwrites another place and leaves its own as it was, synced or not, and happens once", () =>
+    Effect.gen(function*() {
+      const { disk, memory } = yield* MemoryDisk.make
+      const a = yield* disk.open("/a", { access: "write", create: "new", durableWrites: true })
+      const b = yield* disk.open("/b", { access: "write", create: "new", durableWrites: true })
+      yield* disk.syncDirectory("/")
+      yield* a.write(0, [filled(4, 1)])
+      yield* b.write(0, [filled(4, 2)])
+      memory.misdirect("/b", 3)
+      yield* a.write(2, [filled(1, 3), filled(3, 4)])
+      memory.crash()
+      yield* memory.restart
+      assert.deepStrictEqual([...memory.content("/a")], [1, 1, 1, 1, 0, 0])
+      assert.deepStrictEqual([...memory.content("/b")], [2, 2, 2, 3], "no longer than the file")
+      const again = yield* disk.open("/a", { access: "write", durableWrites: true })
+      yield* again.write(2, [filled(4, 5)])
+      assert.deepStrictEqual([...memory.content("/a")], [1, 1, 5, 5, 5, 5])
+    }))
+
   it.effect("an unsynced write may be lost, kept, or torn", () =>
     Effect.gen(function*() {
       const found = yield* outcomes(
