@@ -110,6 +110,24 @@ export const member = (view: Admin.MemberView, sentence: string): Answer => ({
   rows: [memberRow(view)]
 })
 
+export const settings = (view: Admin.SettingsView): Answer => {
+  const rows = [
+    ["leader-leases", view.leaderLeases ? "on" : "off"],
+    ["dead-members", view.deadMembers],
+    ["dead-member-millis", String(view.deadMemberMillis)]
+  ]
+  return {
+    simple: rows.map((row) => `${row.join("\t")}\n`).join(""),
+    json: {
+      leaderLeases: view.leaderLeases,
+      deadMembers: view.deadMembers,
+      deadMemberMillis: view.deadMemberMillis
+    },
+    head: ["setting", "value"],
+    rows
+  }
+}
+
 /** How a member is, or why it did not say. */
 export interface Health {
   readonly endpoint: string

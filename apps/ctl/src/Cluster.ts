@@ -22,6 +22,12 @@ export interface Join {
   readonly witness: boolean
 }
 
+export interface Settings {
+  readonly leaderLeases: boolean
+  readonly deadMembers: "off" | "warn" | "replace"
+  readonly deadMemberMillis: number
+}
+
 /** `member` is a name or an id everywhere. */
 export class Cluster extends Context.Service<Cluster, {
   readonly put: (key: Uint8Array, value: Uint8Array) => Effect.Effect<Operation.PutResult, ClusterError>
@@ -36,6 +42,8 @@ export class Cluster extends Context.Service<Cluster, {
   readonly leave: (member: string, force: boolean) => Effect.Effect<Admin.MemberListView, ClusterError>
   readonly promote: (member: string, force: boolean) => Effect.Effect<Admin.MemberListView, ClusterError>
   readonly transfer: (to: Option.Option<string>) => Effect.Effect<Admin.MemberView, ClusterError>
+  /** The settings of the cluster, after those that are given have been changed. */
+  readonly settings: (changes: Partial<Settings>) => Effect.Effect<Admin.SettingsView, ClusterError>
   /** The state of the member at one endpoint. */
   readonly status: (endpoint: string) => Effect.Effect<Admin.StatusView, ClusterError>
 }>()("@dkv/ctl/Cluster") {}

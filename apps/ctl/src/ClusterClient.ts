@@ -36,6 +36,7 @@ export const layer = (settings: Settings): Layer.Layer<Cluster> =>
         leave: (member, force) => Effect.mapError(client.leaveMember(member, { force }), fromClient),
         promote: (member, force) => Effect.mapError(client.promoteMember(member, { force }), fromClient),
         transfer: (to) => Effect.mapError(client.transferLeader(to), fromClient),
+        settings: (changes) => Effect.mapError(client.clusterSettings(changes), fromClient),
         status: (endpoint) =>
           Effect.flatMap(Client.Client, (one) => one.status).pipe(
             Effect.provide(Client.layer(optionsOf(settings, [endpoint]))),

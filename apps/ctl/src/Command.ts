@@ -3,6 +3,7 @@ import { Command } from "effect/cli"
 import * as KeyCommands from "./KeyCommands.ts"
 import * as MemberCommands from "./MemberCommands.ts"
 import { root } from "./Session.ts"
+import * as SettingsCommand from "./SettingsCommand.ts"
 
 /** Help indents the first line only. */
 const description = `Reads and writes the keys of a dkv cluster, and manages its members.
@@ -28,6 +29,7 @@ export const command = root.pipe(
     MemberCommands.leave,
     MemberCommands.promote,
     MemberCommands.transfer,
+    SettingsCommand.settings,
     MemberCommands.status
   ]),
   Command.withExamples([

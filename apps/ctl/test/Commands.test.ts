@@ -133,6 +133,32 @@ describe("members", () => {
       assert.deepInclude(json.members[0], { name: "dkv-0", isLeader: true })
     }))
 
+  it.effect("cluster-settings changes what was typed, and shows all of them", () =>
+    Effect.gen(function*() {
+      const cluster = new FakeCluster()
+      const shown = yield* type(cluster, ["cluster-settings"])
+      assert.strictEqual(shown.text, "leader-leases\toff\ndead-members\twarn\ndead-member-millis\t600000\n")
+      const changed = yield* type(cluster, [
+        "cluster-settings",
+        "--leader-leases",
+        "on",
+        "--dead-members",
+        "replace",
+        "-w",
+        "json"
+      ])
+      assert.deepStrictEqual(JSON.parse(changed.text), {
+        leaderLeases: true,
+        deadMembers: "replace",
+        deadMemberMillis: 600_000
+      })
+      assert.deepStrictEqual(cluster.calls, [["settings", {}], [
+        "settings",
+        { leaderLeases: true, deadMembers: "replace" }
+      ]])
+      assert.strictEqual((yield* type(cluster, ["cluster-settings", "--dead-members", "shoot"])).exitCode, 2)
+    }))
+
   it.effect("join, leave, promote and transfer pass on what was typed", () =>
     Effect.gen(function*() {
       const cluster = new FakeCluster()
@@ -239,6 +265,7 @@ describe("exit codes", () => {
           "member-leave",
           "member-promote",
           "leader-transfer",
+          "cluster-settings",
           "status"
         ]
       ) {

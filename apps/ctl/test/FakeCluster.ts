@@ -99,6 +99,16 @@ export class FakeCluster {
     leave: (member, force) => this.answer(() => (this.calls.push(["leave", member, force]), listView)),
     promote: (member, force) => this.answer(() => (this.calls.push(["promote", member, force]), listView)),
     transfer: (to) => this.answer(() => (this.calls.push(["transfer", to]), memberView(1, true))),
+    settings: (changes) =>
+      this.answer(() => {
+        this.calls.push(["settings", changes])
+        return new Admin.SettingsView({
+          leaderLeases: false,
+          deadMembers: "warn",
+          deadMemberMillis: 600_000,
+          ...changes
+        })
+      }),
     status: (endpoint) =>
       endpoint.endsWith(":9")
         ? Effect.fail(new ClusterError({ reason: "Failed", message: "does not answer" }))

@@ -63,6 +63,12 @@ export interface ChangeOptions extends CallOptions {
   readonly force?: boolean
 }
 
+export interface SettingsChanges {
+  readonly leaderLeases?: boolean
+  readonly deadMembers?: "off" | "warn" | "replace"
+  readonly deadMemberMillis?: number
+}
+
 /** Keys and values in answers are views of what the network brought: copy what is kept for long. */
 export class Client extends Context.Service<Client, {
   /** Creates or overwrites. */
@@ -100,6 +106,11 @@ export class Client extends Context.Service<Client, {
   /** `member` is a name or an id. */
   readonly leaveMember: (member: string, options?: ChangeOptions) => Effect.Effect<Admin.MemberListView, ClientError>
   readonly promoteMember: (member: string, options?: ChangeOptions) => Effect.Effect<Admin.MemberListView, ClientError>
+  /** What the whole cluster goes by, after those settings that are given have been changed. */
+  readonly clusterSettings: (
+    changes?: SettingsChanges,
+    options?: CallOptions
+  ) => Effect.Effect<Admin.SettingsView, ClientError>
   /** To the most up-to-date voter if `to` is none. Succeeds with the new leader. */
   readonly transferLeader: (
     to: Option.Option<string>,
@@ -200,6 +211,12 @@ const make = Effect.fnUntraced(function*(options: Options) {
         true,
         options,
         (client, timeoutMillis) => client.MemberPromote({ member, force: options?.force ?? false, timeoutMillis })
+      ),
+    clusterSettings: (changes = {}, options) =>
+      rare(
+        Object.keys(changes).length > 0,
+        options,
+        (client, timeoutMillis) => client.ClusterSettings({ changes, timeoutMillis })
       ),
     transferLeader: (to, options) =>
       rare(true, options, (client, timeoutMillis) => client.LeaderTransfer({ to, timeoutMillis }))

@@ -62,6 +62,16 @@ export class StatusView extends Schema.Class<StatusView>("dkv/StatusView")({
   fenced: Schema.Option(Schema.String)
 }) {}
 
+/** What the whole cluster goes by; replicated with who takes part. */
+export class SettingsView extends Schema.Class<SettingsView>("dkv/SettingsView")({
+  /** Reads need no round while a quorum is known to elect nobody else; rests on clocks that run alike. */
+  leaderLeases: Schema.Boolean,
+  /** What the leader does about a silent voter: nothing, a warning, or a learner that stands by takes its place too. */
+  deadMembers: Schema.Literals(["off", "warn", "replace"]),
+  /** How long a voter is silent before it is taken for dead. */
+  deadMemberMillis: Schema.Number
+}) {}
+
 /** A client session: the log entry that opened it, and its term. */
 export class SessionView extends Schema.Class<SessionView>("dkv/SessionView")({
   index: Schema.Number,
@@ -142,6 +152,19 @@ export const group = RpcGroup.make(
   Rpc.make("LeaderTransfer", {
     payload: { to: Schema.Option(Schema.String), timeoutMillis },
     success: MemberView,
+    error: AdminError
+  }),
+  /** Changes the settings that are given, and answers with all of them; confirmed with the leader. */
+  Rpc.make("ClusterSettings", {
+    payload: {
+      changes: Schema.Struct({
+        leaderLeases: Schema.optionalKey(Schema.Boolean),
+        deadMembers: Schema.optionalKey(Schema.Literals(["off", "warn", "replace"])),
+        deadMemberMillis: Schema.optionalKey(Schema.Number)
+      }),
+      timeoutMillis
+    },
+    success: SettingsView,
     error: AdminError
   }),
   /** Opens a client session for the stamps of batches. */

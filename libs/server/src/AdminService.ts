@@ -72,6 +72,11 @@ export const layer = Admin.group.toLayer(Effect.gen(function*() {
       if (member === undefined) return yield* refuse("Unknown", `member ${leader} leads, but is not in the list`)
       return viewOf({ ...status, leader: Option.some(leader) }, member)
     }),
+    ClusterSettings: Effect.fnUntraced(function*({ changes, timeoutMillis }) {
+      yield* confirm(node, timeoutMillis)
+      if (Object.keys(changes).length > 0) yield* change(node, { _tag: "Configure", settings: changes }, timeoutMillis)
+      return new Admin.SettingsView((yield* node.status).configuration.settings)
+    }),
     SessionOpen: ({ timeoutMillis }) =>
       Effect.map(
         Effect.mapError(node.openSession({ timeoutMillis: bounded(timeoutMillis) }), raftRefused),

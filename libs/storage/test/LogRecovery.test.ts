@@ -234,7 +234,11 @@ describe("recovery of a torn tail", () => {
           memory.misdirect(firstPath, target)
           yield* log.write([append(7, 8, 1)])
           yield* log.write([append(9, 9, 1)])
-          assert.strictEqual((yield* failureOf(log.read(7, 9, 1000))).reason, "Corrupt", "nor is it read as what it was")
+          assert.strictEqual(
+            (yield* failureOf(log.read(7, 9, 1000))).reason,
+            "Corrupt",
+            "nor is it read as what it was"
+          )
         }))
         yield* corruption(disk)
       }

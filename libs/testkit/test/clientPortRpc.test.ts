@@ -1,6 +1,6 @@
 /** Rare calls over a real socket: every kind of error arrives as what it was. */
 import { Admin, Hello, RpcWire } from "@dkv/protocol"
-import { MembershipError, RaftError } from "@dkv/raft"
+import { Configuration, MembershipError, RaftError } from "@dkv/raft"
 import { NodeSocket } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Option } from "effect"
@@ -56,6 +56,25 @@ const check = (error: unknown, reason: string, message: string | RegExp): void =
 }
 
 describe("a rare call", () => {
+  it.live("for the settings changes those that are given, and none if none is", () =>
+    Effect.gen(function*() {
+      const asked: Array<unknown> = []
+      const client = yield* call(
+        yield* open({
+          node: {
+            changeMembership: (change) => {
+              asked.push(change)
+              return Effect.succeed(Configuration.empty)
+            }
+          }
+        })
+      )
+      const { settings } = Configuration.empty
+      assert.deepInclude(yield* client.ClusterSettings({ changes: {}, timeoutMillis: 1000 }), settings)
+      yield* client.ClusterSettings({ changes: { deadMembers: "off" }, timeoutMillis: 1000 })
+      assert.deepStrictEqual(asked, [{ _tag: "Configure", settings: { deadMembers: "off" } }])
+    }).pipe(Effect.scoped))
+
   for (const reason of changes) {
     it.live(`that raft turns away with ${reason} says so to the caller`, () =>
       Effect.gen(function*() {
@@ -71,6 +90,7 @@ describe("a rare call", () => {
             client.MemberLeave({ member: "a", force: false, ...patience }),
             client.MemberPromote({ member: me, force: false, ...patience }),
             client.LeaderTransfer({ to: Option.none(), ...patience }),
+            client.ClusterSettings({ changes: { leaderLeases: true }, ...patience }),
             client.MemberJoin({
               name: "b",
               id: Option.some("0000000000000002"),

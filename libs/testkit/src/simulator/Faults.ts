@@ -69,7 +69,9 @@ export class Faults {
     if (prng.chance(0.6)) {
       const cuts = pairs([leader.id], members.map(({ id }) => id).filter((id) => id !== leader.id))
       for (const [from, to] of cuts) network.cut(from, to)
-      back = () => { for (const [from, to] of cuts) network.heal(from, to) }
+      back = () => {
+        for (const [from, to] of cuts) network.heal(from, to)
+      }
     } else {
       if (prng.chance(0.5)) leader.crash()
       else leader.kill()

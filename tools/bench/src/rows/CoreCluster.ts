@@ -57,6 +57,7 @@ export class CoreCluster {
           windowMessagesMax: 64,
           windowBytesMax: 8 * 1024 * 1024,
           messageBytesMax: 1024 * 1024,
+          messageEntriesMax: 65_536,
           uncommittedBytesMax: 64 * 1024 * 1024
         },
         hardState: { term: 1, vote: "" },
