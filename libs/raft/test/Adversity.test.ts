@@ -188,14 +188,15 @@ describe("leadership", () => {
     assert.deepStrictEqual(ids(), [Cluster.idOf(1), Cluster.idOf(2)])
   })
 
-  it("a leader whose disk hangs gives way to those whose disks work, and does not come back", () => {
+  it("a leader whose disk hangs gives way within two election timeouts to those whose disks work, and does not come back", () => {
     const script = new Script({ voters: [1, 2, 3] })
     script.elect(1)
     script.stalled.add(1)
     script.propose(1, "a")
     script.run()
-    assert.strictEqual(script.core(1).role, "Leader")
-    script.pass(3500)
+    script.pass(900)
+    assert.strictEqual(script.core(1).role, "Leader", "it may be slow only")
+    script.pass(1100)
     assert.notStrictEqual(script.core(1).role, "Leader")
     const leaders = [2, 3].filter((number) => script.core(number).role === "Leader")
     assert.strictEqual(leaders.length, 1)

@@ -144,13 +144,13 @@ export const onQuorumTimer = (core: Core): void => {
 }
 
 /**
- * The disk watchdog: a quorum of others has made durable what this leader's own disk has not for two election timeouts. It could apply and answer
+ * The disk watchdog: a quorum of others has made durable what this leader's own disk has not for an election timeout. It could apply and answer
  * nothing, and as long as it sends heartbeats nobody else would (hashicorp/raft #503). It cannot win again before its disk has taken its vote.
  */
 const isWedged = (core: Core): boolean => {
   const oldest = core.pendingAppends[0]
   return oldest !== undefined && core.commitIndex > core.durableIndex &&
-    core.now - oldest.at >= 2 * core.settings.electionTimeoutMillis
+    core.now - oldest.at >= core.settings.electionTimeoutMillis
 }
 
 export const broadcastHeartbeat = (core: Core): void => {
