@@ -268,6 +268,15 @@ export const commands: { readonly [name: string]: Command } = {
       script.change(args.running(), promote(args.number("a member"), force))
     }
   },
+  configure: {
+    usage: "configure 1 leases, or configure 1 no-leases: leader 1 is asked to change what the cluster goes by",
+    run: ({ script }, args) => {
+      const leader = args.running()
+      const leaderLeases = args.flag("leases")
+      if (!leaderLeases && !args.flag("no-leases")) throw new Error("leases or no-leases is missing")
+      script.change(leader, { _tag: "Configure", settings: { leaderLeases } })
+    }
+  },
   leave: {
     usage: "leave 1 4 [force]: leader 1 is asked to remove 4",
     run: ({ script }, args) => {

@@ -17,7 +17,7 @@ export interface Scene {
 
 export const usage =
   "cluster voters=1,2,3 [outgoing=] [learners=] [auto=] [spares=] [leader=1] [window=4] [window-bytes=] " +
-  "[message-bytes=] [uncommitted-bytes=] [commit-delay=]"
+  "[message-bytes=] [uncommitted-bytes=] [commit-delay=] [witnesses=] [preferred=] [leases]"
 
 export const begin = (args: Arguments): Scene => {
   const members = (option: string, fields: Partial<Member> = {}) =>
@@ -27,6 +27,9 @@ export const begin = (args: Arguments): Scene => {
     outgoing: args.numbersOption("outgoing"),
     learners: [...members("learners"), ...members("auto", { autoPromote: true })],
     spares: args.numbersOption("spares"),
+    witnesses: args.numbersOption("witnesses"),
+    priorities: Object.fromEntries(args.numbersOption("preferred").map((number) => [number, 1])),
+    cluster: { leaderLeases: args.flag("leases") },
     settings: settings(args)
   }
   if (options.voters.length === 0) throw new Error("voters are missing")
