@@ -78,8 +78,8 @@ export const planted: ReadonlyArray<Planted> = [
   {
     name: "apply twice",
     file: "libs/raft/src/Applier.ts",
-    find: "const meta: RaftMeta = { head: MetaCodec.encodeHead(next), changes: [] }",
-    replace: "const meta: RaftMeta = { head: MetaCodec.encodeHead(head), changes: [] }"
+    find: "const meta: RaftMeta = { head: MetaCodec.encodeHead(next), changes: plan.changes }",
+    replace: "const meta: RaftMeta = { head: MetaCodec.encodeHead(head), changes: plan.changes }"
   },
   {
     name: "truncate an acknowledged entry",

@@ -8,6 +8,8 @@ import type { Machine, World } from "./World.ts"
 export interface ClientOptions {
   readonly name: string
   readonly clockRate: number
+  /** Its writes belong to a session. */
+  readonly exactlyOnce: boolean
   /** The endpoints it is given when it starts. */
   readonly endpoints: () => ReadonlyArray<string>
   /** It was closed in order, and left so many calls open. */
@@ -54,7 +56,7 @@ export class SimClient {
     const machine = this.machine = this.world.machine({ rate: this.options.clockRate, onLog: this.options.onLog })
     this.endpoints = this.options.endpoints()
     this.options.onLog(`starts, and knows ${this.endpoints.join(" ")}`)
-    const layer = Client.layerLoopback({ endpoints: this.endpoints }).pipe(
+    const layer = Client.layerLoopback({ endpoints: this.endpoints, exactlyOnce: this.options.exactlyOnce }).pipe(
       Layer.provide(this.sockets.layer(this.name, machine))
     )
     const live = Effect.gen({ self: this }, function*() {

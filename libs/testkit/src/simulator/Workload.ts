@@ -104,6 +104,7 @@ export class Workload {
     return new SimClient(cluster.world, cluster.sockets, {
       name,
       clockRate: prng.between(clockRateMin, 1.02),
+      exactlyOnce: prng.chance(0.7),
       endpoints: () => prng.shuffled(cluster.members.map(({ address }) => address)).slice(0, endpointsMax),
       onClosed: (callsLeft) =>
         cluster.watch.check("a client that closes ends its calls", callsLeft === 0, () => `${name} left ${callsLeft}`),
