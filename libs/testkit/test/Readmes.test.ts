@@ -11,10 +11,12 @@ import * as Path from "node:path"
 
 const testkit = Path.join(import.meta.dirname, "..")
 
-const exampleIn = (library: string): string => {
+const examplesIn = (library: string): ReadonlyArray<string> => {
   const readme = Fs.readFileSync(Path.join(testkit, "..", library, "README.md"), "utf8")
-  return /```ts\n([^]*?)```/.exec(readme)![1]!
+  return Array.from(readme.matchAll(/```ts\n([^]*?)```/g), ([, source]) => source!)
 }
+
+const exampleIn = (library: string): string => examplesIn(library)[0]!
 
 /** Runs the source as a program, and fails with what it says if it fails. */
 const output = (source: string) =>
@@ -55,24 +57,29 @@ const served = Effect.gen(function*() {
 /** Where the client's example looks for a cluster. */
 const endpoints = /"127\.0\.0\.1:3000", "127\.0\.0\.1:3001"/
 
-const libraries = [["raft", "Raft.ts"], ["server", "Server.ts"], ["client", "Client.ts"], [
-  "testkit",
-  "Testkit.ts"
-]] as const
+const libraries = [
+  ["raft", ["Raft.ts"]],
+  ["server", ["Server.ts"]],
+  ["client", ["Client.ts"]],
+  ["testkit", ["Testkit.ts", "Counter.ts", "Journal.ts"]]
+] as const
 
 describe("README", () => {
-  for (const [library, file] of libraries) {
-    it(`the example of ${library} is the one that is checked here`, () => {
-      assert.strictEqual(exampleIn(library), Fs.readFileSync(Path.join(testkit, "test", "examples", file), "utf8"))
+  for (const [library, files] of libraries) {
+    it(`the examples of ${library} are those that are checked here`, () => {
+      const texts = files.map((file) => Fs.readFileSync(Path.join(testkit, "test", "examples", file), "utf8"))
+      assert.deepStrictEqual(examplesIn(library).slice(0, texts.length), texts)
     })
   }
 
-  for (const library of ["raft", "server", "testkit"]) {
-    it.live(`the example of ${library} runs as it stands and prints what it says`, () =>
+  for (const [library, files] of libraries) {
+    if (library === "client") continue
+    it.live(`the examples of ${library} run as they stand and print what they say`, () =>
       Effect.gen(function*() {
-        const example = exampleIn(library)
-        assert.strictEqual(yield* output(example), /\/\/ => (.*)/.exec(example)![1])
-      }))
+        for (const example of examplesIn(library).slice(0, files.length)) {
+          assert.strictEqual(yield* output(example), /\/\/ => (.*)/.exec(example)![1])
+        }
+      }), 60_000)
   }
 
   it.live("the example of client prints what it says, on a cluster", () =>

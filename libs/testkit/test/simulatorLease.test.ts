@@ -1,21 +1,26 @@
 /** A leader with a lease whose process stops, as under SIGSTOP, and goes on while somebody else leads: real actors, on a clock that goes on meanwhile. */
 import { Command } from "@dkv/kv"
+import type { Kv } from "@dkv/kv"
+import { RaftNode } from "@dkv/raft"
 import { assert, describe, it } from "@effect/vitest"
-import { Exit } from "effect"
-import { Options, Prng, SimCluster } from "../src/simulator/index.ts"
+import { Context, Exit } from "effect"
+import { Options, Prng, SimCluster, Stack } from "../src/simulator/index.ts"
 import type { SimMember } from "../src/simulator/index.ts"
 
 const calm = (seed: number): Options.Options => ({
   ...Options.without(Options.draw(new Prng.Prng(seed)), Options.faultKinds),
   members: 3,
+  witnesses: 0,
   electionTimeoutMillis: 1000,
   heartbeatMillis: 100,
   leaderLeases: true,
   clockDrift: 0.05
 })
 
+const nodeOf = ({ services }: SimMember.SimMember<Kv.Kv>) => Context.get(services!, RaftNode.RaftNode)
+
 const start = (seed: number) => {
-  const cluster = new SimCluster.SimCluster(seed, calm(seed), undefined)
+  const cluster = new SimCluster.SimCluster(seed, Stack.kv, calm(seed), undefined)
   for (const member of cluster.members) member.boot()
   const { world } = cluster
   /** Until something is so; whatever rule is broken meanwhile fails the test. */
@@ -27,11 +32,12 @@ const start = (seed: number) => {
       assert.isUndefined(cluster.watch.violation, `seed ${seed}`)
     }
   }
-  const leader = (): SimMember.SimMember | undefined => cluster.members.find((each) => each.status()?.role === "Leader")
-  const put = (member: SimMember.SimMember) => {
+  const leader = (): SimMember.SimMember<Kv.Kv> | undefined =>
+    cluster.members.find((each) => each.status()?.role === "Leader")
+  const put = (member: SimMember.SimMember<Kv.Kv>) => {
     let done = false
     const command = Command.encode({ _tag: "Put", key: Uint8Array.of(1), value: Uint8Array.of(2) })
-    const write = member.services!.node.propose([command], { timeoutMillis: 5000 })
+    const write = nodeOf(member).propose([command], { timeoutMillis: 5000 })
     member.machine!.fork(write).addObserver(() => {
       done = true
     })
@@ -55,7 +61,7 @@ describe("a leader with a lease that is stopped and goes on", () => {
       put(leader()!)
       const { commitIndex } = leader()!.status()!
       const exits: Array<Exit.Exit<number, unknown>> = []
-      first.machine!.fork(first.services!.node.readBarrier()).addObserver((exit) => void exits.push(exit))
+      first.machine!.fork(nodeOf(first).readBarrier()).addObserver((exit) => void exits.push(exit))
       assert.deepStrictEqual(exits, [])
       first.machine!.resume()
       until("an answer", () => exits.length > 0)

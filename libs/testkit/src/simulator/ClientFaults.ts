@@ -7,8 +7,8 @@ import type { SimCluster } from "./SimCluster.ts"
 export type ClientFaultKind = Extract<FaultKind, `${string}Client`>
 
 /** `later` runs what ends the fault, `millis` from now. */
-export const strike = (
-  cluster: SimCluster,
+export const strike = <Services>(
+  cluster: SimCluster<Services>,
   client: SimClient,
   kind: ClientFaultKind,
   prng: Prng,

@@ -14,12 +14,12 @@ const lifeMeanMillis = 200
 const restMillis = 1000
 const backMillis = 2000
 
-export class Faults {
+export class Faults<Services> {
   readonly hits = new Map<FaultKind, number>()
-  private readonly cluster: SimCluster
+  private readonly cluster: SimCluster<Services>
   private isOver = false
 
-  constructor(cluster: SimCluster, options: Options) {
+  constructor(cluster: SimCluster<Services>, options: Options) {
     this.cluster = cluster
     for (const kind of faultKinds) {
       // a stream for each, so that leaving one out does not change the others
@@ -37,8 +37,7 @@ export class Faults {
   private again(kind: Exclude<FaultKind, "topple">, prng: Prng, meanMillis: number): void {
     this.cluster.world.after(prng.exponential(meanMillis), () => {
       if (this.isOver) return
-      this.hit(kind)
-      this.strike(kind, prng)
+      if (this.strike(kind, prng) !== false) this.hit(kind)
       this.again(kind, prng, meanMillis)
     })
   }
@@ -63,7 +62,7 @@ export class Faults {
   }
 
   /** How the leader comes back. */
-  private topple(leader: SimMember, prng: Prng): () => void {
+  private topple(leader: SimMember<Services>, prng: Prng): () => void {
     const { members, network, world } = this.cluster
     let back: () => void
     if (prng.chance(0.6)) {
@@ -86,15 +85,17 @@ export class Faults {
     this.hits.set(kind, (this.hits.get(kind) ?? 0) + 1)
   }
 
-  private strike(kind: Exclude<FaultKind, "topple">, prng: Prng): void {
+  /** False if nothing came of it. */
+  private strike(kind: Exclude<FaultKind, "topple">, prng: Prng): boolean | void {
     const { cluster } = this
     const { network, world } = cluster
     const member = prng.pick(cluster.members)
-    const client = prng.pick(cluster.clients)
+    // a load may have none
+    const client = cluster.clients.length === 0 ? undefined : prng.pick(cluster.clients)
     const millis = prng.exponential(prng.pick([200, 2000, 5000]))
     const later = (task: () => void) => world.after(millis, () => this.isOver || task())
     const ids = cluster.members.map(({ id }) => id)
-    const who = kind.endsWith("Client") ? client.name : name(member.id)
+    const who = kind.endsWith("Client") ? client?.name ?? "nobody" : name(member.id)
     cluster.say(`fault ${kind} ${who} ${millis.toFixed(0)} ms`)
     switch (kind) {
       case "stop":
@@ -160,11 +161,13 @@ export class Faults {
         return
       }
       case "slowDisk":
-        member.slowDisk(prng.pick([20, 200, 5000, 60_000]))
+        if (member.disk === undefined) return false
+        member.disk.slow(prng.pick([20, 200, 5000, 60_000]))
         later(() => member.speedUpDisk())
         return
       case "failSync":
-        member.memory.fail("sync")
+        if (member.disk === undefined) return false
+        member.disk.failSync()
         later(() => {
           if (prng.chance(0.5)) member.crash()
           else member.kill()
@@ -187,18 +190,28 @@ export class Faults {
         cluster.configure(prng.chance(0.7))
         return
       case "lostDisk":
-        cluster.loseDisk(member)
-        return
-      case "fullDisk":
-        member.memory.setCapacity(0)
+        return cluster.loseDisk(member)
+      case "fullDisk": {
+        const { disk } = member
+        if (disk === undefined) return false
+        disk.fill()
         later(() => {
-          member.memory.setCapacity(Infinity)
+          disk.free()
           if (member.stopped === undefined) return
           member.kill()
           member.boot()
         })
         return
+      }
+      case "promote":
+        return cluster.promote()
+      case "rot":
+      case "misdirect":
+        if (!cluster.damage(member, (disk) => kind === "rot" ? disk.rot(prng) : disk.misdirect(prng))) return false
+        later(() => cluster.scrub())
+        return
       default:
+        if (client === undefined) return false
         ClientFaults.strike(cluster, client, kind, prng, millis, later)
     }
   }

@@ -67,7 +67,10 @@ export const faultKinds = [
   "killClient",
   "crashClient",
   "closeClient",
-  "topple"
+  "topple",
+  "promote",
+  "rot",
+  "misdirect"
 ] as const
 export type FaultKind = (typeof faultKinds)[number]
 

@@ -6,12 +6,14 @@ import { Configuration } from "@dkv/raft"
 import type { MemberId } from "@dkv/raft"
 import * as Core from "./Core.ts"
 import { Faults } from "./Faults.ts"
+import type { Load } from "./Load.ts"
 import type { FaultKind, Options, Part } from "./Options.ts"
 import { draw, without } from "./Options.ts"
 import { Prng } from "./Prng.ts"
 import { SimCluster } from "./SimCluster.ts"
+import type { SimMember } from "./SimMember.ts"
+import * as Stack from "./Stack.ts"
 import { name } from "./Watch.ts"
-import { Workload } from "./Workload.ts"
 
 export interface Report {
   readonly seed: number
@@ -39,7 +41,9 @@ const recoverMillis = 60_000
 /** Time for everyone to come up before the core is chosen. */
 const settleMillis = 500
 
-export interface RunOptions {
+export interface RunOptions<Services = never> {
+  /** What members are made of; `Stack.kv`, with witnesses in some clusters, if absent. */
+  readonly stack?: Stack.Stack<Services>
   /** What to leave out of what the seed draws. */
   readonly without?: ReadonlyArray<Part>
   /** Gets a line per event. */
@@ -47,23 +51,32 @@ export interface RunOptions {
 }
 
 /** The run of a seed. Not a promise, not an effect: it happens on this stack, in virtual time. */
-export const run = (seed: number, { trace, without: left = [] }: RunOptions = {}): Report => {
+export const run = <Services = never>(seed: number, options: RunOptions<Services> = {}): Report =>
+  options.stack === undefined
+    ? runStack(seed, Stack.kv, options)
+    : runStack(seed, options.stack, { ...options, without: [...options.without ?? [], "witnesses"] })
+
+const runStack = <Services>(
+  seed: number,
+  stack: Stack.Stack<Services>,
+  { trace, without: left = [] }: Pick<RunOptions, "trace" | "without">
+): Report => {
   const options = without(draw(new Prng(seed)), left)
-  const cluster = new SimCluster(seed, options, trace)
+  const cluster = new SimCluster(seed, stack, options, trace)
   cluster.say(`options ${JSON.stringify(options)}`)
   for (const member of cluster.members) member.boot()
-  const workload = new Workload(cluster, options)
+  const load = stack.load(cluster, options)
   const faults = new Faults(cluster, options)
-  const failure = live(cluster, options, workload, faults)
-  const verdict = failure === undefined ? workload.verdict() : { failure, proven: "nothing", picture: undefined }
+  const failure = live(cluster, options, load, faults)
+  const verdict = failure === undefined ? load.verdict() : { failure, proven: "nothing", picture: undefined }
   const { network, watch, world } = cluster
   return {
     ...verdict,
     seed,
     virtualMillis: world.now,
     steps: world.steps,
-    acknowledged: workload.acknowledged,
-    outcomes: workload.outcomes,
+    acknowledged: load.acknowledged,
+    outcomes: load.outcomes,
     faults: faults.hits,
     looks: watch.looks,
     witnesses: watch.witnessing,
@@ -73,7 +86,12 @@ export const run = (seed: number, { trace, without: left = [] }: RunOptions = {}
 }
 
 /** From the first step to the last; what went wrong, if anything. */
-const live = (cluster: SimCluster, options: Options, workload: Workload, faults: Faults): string | undefined => {
+const live = <Services>(
+  cluster: SimCluster<Services>,
+  options: Options,
+  load: Load<Services>,
+  faults: Faults<Services>
+): string | undefined => {
   const { watch, world } = cluster
   let isHealed = false
 
@@ -87,30 +105,32 @@ const live = (cluster: SimCluster, options: Options, workload: Workload, faults:
     return undefined
   }
 
-  const during = advance(() => world.now >= options.millis && workload.isDone)
+  const during = advance(() => world.now >= options.millis && load.isDone)
   if (during !== undefined) return during
   faults.stop()
   isHealed = true
   heal(cluster)
   const upAt = world.now
-  const isUp = () => cluster.members.every((member) => member.status() !== undefined)
+  const isUp = () => !cluster.isDamaged && cluster.members.every((member) => member.status() !== undefined)
   const starting = advance(() => world.now - upAt > (isUp() ? settleMillis : recoverMillis))
   if (starting !== undefined) return starting
   if (!isUp()) return `liveness: members do not come up: ${describe(cluster, cluster.members.map(({ id }) => id))}`
   const core = keepCore(cluster)
-  workload.probe()
+  load.probe(serving(cluster, core))
   const keptAt = world.now
-  const isServing = () => workload.probed && hasConverged(cluster, core)
+  const isServing = () => load.probed && hasConverged(cluster, core)
   const recovering = advance(() => isServing() || world.now - keptAt > recoverMillis)
   if (recovering !== undefined || isServing()) return recovering
   return `liveness: the healed core did not serve and converge within ${recoverMillis} ms: ${describe(cluster, core)}`
 }
 
-const heal = ({ clients, members, network, sockets }: SimCluster): void => {
+const heal = <Services>(cluster: SimCluster<Services>): void => {
+  const { clients, members, network, sockets } = cluster
   network.calm()
   network.healAll()
   sockets.healAll()
   for (const client of clients) client.resume()
+  cluster.scrub()
   for (const member of members) {
     member.machine?.resume()
     member.healDisk()
@@ -118,7 +138,7 @@ const heal = ({ clients, members, network, sockets }: SimCluster): void => {
 }
 
 /** Leaves just enough members together, and the rest dead or cut off. */
-const keepCore = (cluster: SimCluster): ReadonlyArray<MemberId> => {
+const keepCore = <Services>(cluster: SimCluster<Services>): ReadonlyArray<MemberId> => {
   const { members, network, world } = cluster
   const configurations = members.flatMap((member) => member.status()?.configuration ?? [])
   const known = members.map(({ id }) => id).filter((id) =>
@@ -140,8 +160,8 @@ const keepCore = (cluster: SimCluster): ReadonlyArray<MemberId> => {
 }
 
 /** Where witnesses vote: a voter with data whose log nobody's is ahead of, that of a witness included, since each of its entries was on such a voter's disk first. */
-const neededOf = (
-  { members, watch }: SimCluster,
+const neededOf = <Services>(
+  { members, watch }: SimCluster<Services>,
   configurations: ReadonlyArray<Configuration.Configuration>
 ): MemberId | undefined => {
   const haveWitnesses = configurations.some((configuration) =>
@@ -158,7 +178,18 @@ const neededOf = (
   )
 }
 
-const hasConverged = (cluster: SimCluster, core: ReadonlyArray<MemberId>): boolean => {
+/** Those of the core who still take part, as far as anybody knows: who left without hearing of it serves nobody, and its clients have to go elsewhere. */
+const serving = <Services>(
+  cluster: SimCluster<Services>,
+  core: ReadonlyArray<MemberId>
+): ReadonlyArray<SimMember<Services>> => {
+  const members = cluster.members.filter(({ id }) => core.includes(id))
+  const newest = members.flatMap((member) => member.status() ?? []).sort((a, b) => b.commitIndex - a.commitIndex)[0]
+  const present = members.filter(({ id }) => newest !== undefined && Configuration.find(newest.configuration, id))
+  return present.length === 0 ? members : present
+}
+
+const hasConverged = <Services>(cluster: SimCluster<Services>, core: ReadonlyArray<MemberId>): boolean => {
   const statuses = cluster.members.flatMap((member) => core.includes(member.id) ? member.status() ?? [] : [])
   const leader = statuses.find(({ role }) => role === "Leader")
   if (leader === undefined || Configuration.isJoint(leader.configuration)) return false
@@ -168,7 +199,7 @@ const hasConverged = (cluster: SimCluster, core: ReadonlyArray<MemberId>): boole
   )
 }
 
-const describe = (cluster: SimCluster, core: ReadonlyArray<MemberId>): string =>
+const describe = <Services>(cluster: SimCluster<Services>, core: ReadonlyArray<MemberId>): string =>
   cluster.members.filter(({ id }) => core.includes(id)).map((member) => {
     const status = member.status()
     return status === undefined

@@ -1,13 +1,15 @@
 /** A world, the members in it, the network between them, and whoever operates them: members join, leave, and come back under a new id when their disk was lost. */
-import { Configuration } from "@dkv/raft"
-import type { MemberId, RaftNode, Term } from "@dkv/raft"
-import { Effect, Exit, Option } from "effect"
+import { Configuration, RaftNode } from "@dkv/raft"
+import type { MemberId, Term } from "@dkv/raft"
+import { Context, Effect, Exit, Option } from "effect"
 import type { Options } from "./Options.ts"
 import type { Prng } from "./Prng.ts"
 import type { SimClient } from "./SimClient.ts"
+import type { SimDisk } from "./SimDisk.ts"
 import { SimMember } from "./SimMember.ts"
 import { SimNetwork } from "./SimNetwork.ts"
 import { SimSockets } from "./SimSockets.ts"
+import type { Stack } from "./Stack.ts"
 import { name, Watch } from "./Watch.ts"
 import type { Machine } from "./World.ts"
 import { World } from "./World.ts"
@@ -31,19 +33,22 @@ const retryMillis = 500
 /** After so long nothing comes any more of a change that was asked for. */
 const changeMillis = 15_000
 
-export class SimCluster {
+export class SimCluster<Services = never> {
   readonly world: World
   readonly network: SimNetwork
   readonly sockets: SimSockets
   readonly watch = new Watch()
   /** Those that have not left for good, running or not. */
-  members: Array<SimMember> = []
-  /** Those that the workload asks through. */
+  members: Array<SimMember<Services>> = []
+  /** Those that the load asks through, if it has any. */
   clients: ReadonlyArray<SimClient> = []
   /** Gets whoever has just been seen to lead a term that is later than all before. */
-  onLeader: (member: SimMember) => void = () => {}
-  /** A lost disk is being made up for; a second one must wait. */
+  onLeader: (member: SimMember<Services>) => void = () => {}
+  /** A disk is lost or damaged and not made up for yet; a second one must wait, or no quorum may have what was acknowledged. */
   isRebuilding = false
+  /** Whose disk was damaged, as of which start. */
+  private damaged: { readonly member: SimMember<Services>; readonly boots: number } | undefined
+  private readonly stack: Stack<Services>
   private readonly options: Options
   private readonly prng: Prng
   private readonly trace: ((line: string) => void) | undefined
@@ -55,12 +60,18 @@ export class SimCluster {
   private termSeen: Term = 0
   private changesUnderWay = 0
 
-  constructor(seed: number, options: Options, trace: ((line: string) => void) | undefined) {
+  constructor(
+    seed: number,
+    stack: Stack<Services>,
+    options: Options,
+    trace: ((line: string) => void) | undefined
+  ) {
     this.world = new World(seed, options)
     this.prng = this.world.prng.fork()
+    this.stack = stack
     this.options = options
     this.trace = trace
-    this.network = new SimNetwork(this.world, options.network, (from, to, frame) => this.watch.sent(from, to, frame))
+    this.network = new SimNetwork(this.world, options.network)
     this.sockets = new SimSockets(this.world, options.sockets)
     const numbers = Array.from({ length: options.members }, (_, position) => position + 1)
     const isWitness = (number: number) => number > options.members - options.witnesses
@@ -87,6 +98,7 @@ export class SimCluster {
 
   /** Looks at every member; to be called after each step. */
   look(): void {
+    if (this.damaged !== undefined) this.attend(this.damaged)
     for (const member of this.members) {
       const { machine } = member
       if (machine === undefined || this.seen.get(machine) === machine.steps) continue
@@ -125,6 +137,7 @@ export class SimCluster {
     this.ask((node) => Effect.ignore(node.transferLeadership(Option.some(to))), () => {})
   }
 
+  /** Somebody new comes, to be promoted by the leader or, now and then, by hand. */
   join(): void {
     if (this.isRebuilding || this.members.length >= membersMax) return
     const witness = this.options.witnesses > 0 && this.prng.chance(0.3)
@@ -132,6 +145,18 @@ export class SimCluster {
     member.boot()
     const autoPromote = this.prng.chance(0.7)
     this.change({ _tag: "Join", member: { ...memberOf(this.count, witness), autoPromote }, replaces: Option.none() })
+  }
+
+  /** A learner that stands by becomes a voter. False if there is none. */
+  promote(): boolean {
+    const { configuration } = this.leading ?? {}
+    const waiting =
+      configuration?.members.filter(({ autoPromote, id }) =>
+        !autoPromote && !Configuration.isVoter(configuration, id)
+      ) ?? []
+    if (this.isRebuilding || waiting.length === 0) return false
+    this.change({ _tag: "Promote", id: this.prng.pick(waiting).id, force: this.prng.chance(0.3) })
+    return true
   }
 
   /** Turns leases on or off, where the clocks allow it. */
@@ -143,17 +168,68 @@ export class SimCluster {
     if (!this.isRebuilding) this.change({ _tag: "Leave", id, force: false })
   }
 
-  /**
-   * The disk is gone, and a new member takes the place. Nothing happens where that would be more than the cluster promises to survive: with fewer than three
-   * voters, where an acknowledgement guarantees no other copy, or while another change is under way that may need the lost one.
-   */
-  loseDisk(member: SimMember): void {
-    const statuses = this.members.flatMap((other) => other.status() ?? [])
-    const { configuration, copies = 0 } =
-      statuses.find(({ role, term }) => role === "Leader" && term === this.watch.termLed) ?? {}
-    const isSettled = configuration !== undefined && !Configuration.isJoint(configuration) && this.changesUnderWay === 0
-    if (this.isRebuilding || !isSettled || configuration.voters.length < 3 || (!member.witness && copies < 2)) return
+  /** The disk is gone, and a new member takes the place. False if the cluster cannot spare it now. */
+  loseDisk(member: SimMember<Services>): boolean {
+    if (!this.canSpareDiskOf(member)) return false
     this.isRebuilding = true
+    this.replace(member)
+    return true
+  }
+
+  /**
+   * Something happens to the member's disk that it may or may not notice; false if not now. Until it does, or starts again without finding anything, the disk counts
+   * as lost: so a quorum has a good copy of everything, as TigerBeetle's fault atlas arranges it.
+   */
+  damage(member: SimMember<Services>, strike: (disk: SimDisk) => boolean): boolean {
+    const { disk, services } = member
+    if (!this.canSpareDiskOf(member) || services === undefined || disk === undefined || !strike(disk)) return false
+    this.isRebuilding = true
+    this.damaged = { member, boots: member.boots }
+    return true
+  }
+
+  /** Whoever may have damage is started again, which reads the whole log. */
+  scrub(): void {
+    const { damaged } = this
+    if (damaged === undefined || damaged.member.boots > damaged.boots) return
+    damaged.member.kill()
+    damaged.member.boot()
+  }
+
+  /** Somebody's damage is still to be found. */
+  get isDamaged(): boolean {
+    return this.damaged !== undefined
+  }
+
+  /** What the leader says. */
+  private get leading(): RaftNode.Status | undefined {
+    return this.members.flatMap((member) => member.status() ?? [])
+      .find(({ role, term }) => role === "Leader" && term === this.watch.termLed)
+  }
+
+  /**
+   * A disk less is what the cluster promises to survive, but for clusters with fewer than three voters, where an acknowledgement guarantees no other copy, and while
+   * another change is under way that may need the one that goes.
+   */
+  private canSpareDiskOf(member: SimMember<Services>): boolean {
+    const { configuration, copies = 0 } = this.leading ?? {}
+    const isSettled = configuration !== undefined && !Configuration.isJoint(configuration) && this.changesUnderWay === 0
+    return !this.isRebuilding && isSettled && configuration.voters.length >= 3 && (member.witness || copies >= 2)
+  }
+
+  private attend({ boots, member }: { readonly member: SimMember<Services>; readonly boots: number }): void {
+    if (member.isDamaged || member.isLost) {
+      this.damaged = undefined
+      this.replace(member)
+    } else if (member.boots > boots && member.services !== undefined) {
+      this.say(`${name(member.id)} finds no damage`)
+      this.damaged = undefined
+      this.isRebuilding = false
+    }
+  }
+
+  /** What operators do: a new member takes the place of one that is gone for good. */
+  private replace(member: SimMember<Services>): void {
     this.retire(member)
     this.watch.lost(member.id)
     const fresh = this.add(Option.none(), member.witness)
@@ -178,16 +254,16 @@ export class SimCluster {
   }
 
   /** The member is never started again. */
-  retire(member: SimMember): void {
+  retire(member: SimMember<Services>): void {
     this.say(`${name(member.id)} is gone for good`)
     member.kill()
     member.isRetired = true
     this.members = this.members.filter((other) => other !== member)
   }
 
-  private add(founding: Option.Option<Configuration.Configuration>, witness: boolean): SimMember {
+  private add(founding: Option.Option<Configuration.Configuration>, witness: boolean): SimMember<Services> {
     const number = ++this.count
-    const member = new SimMember(this.world, this.network, this.sockets, this.watch, {
+    const member = new SimMember(this.world, this.network, this.sockets, this.watch, this.stack, {
       ...this.options,
       id: idOf(number),
       witness,
@@ -219,7 +295,7 @@ export class SimCluster {
       machine?.isPaused === false && services !== undefined
     )
     if (member === undefined) return
-    member.machine!.fork(use(member.services!.node)).addObserver((exit) => {
+    member.machine!.fork(use(Context.get(member.services!, RaftNode.RaftNode))).addObserver((exit) => {
       if (Exit.isSuccess(exit)) answered(exit.value)
     })
   }

@@ -1,19 +1,15 @@
-/**
- * A member of a simulated cluster: real actors over a segment-file log on a simulated disk, and a storage that loses what was not flushed; a witness has a snapshot file
- * in its place. It survives its machines.
- */
-import { Kv, KvStateMachine } from "@dkv/kv"
-import { LogStore, RaftNode, StateMachine, WitnessStateMachine } from "@dkv/raft"
+/** A member of a simulated cluster: real actors over what its stack is made of. It survives its machines. */
+import { LogStore, RaftNode, StateMachine, Transport } from "@dkv/raft"
 import type { Configuration, MemberId } from "@dkv/raft"
-import { Disk, MemoryDisk, MemoryStorage, SegmentLog, SnapshotFile } from "@dkv/storage"
 import type { Option } from "effect"
 import { Cause, Context, Effect, Exit, Fiber, Layer, Random } from "effect"
 import type { Options } from "./Options.ts"
 import type { Prng } from "./Prng.ts"
-import * as SimClientPort from "./SimClientPort.ts"
+import { SimDisk } from "./SimDisk.ts"
 import type { SimNetwork } from "./SimNetwork.ts"
+import { join } from "./SimNetwork.ts"
 import type { SimSockets } from "./SimSockets.ts"
-import { name } from "./Watch.ts"
+import type { Log, Port, Stack, State } from "./Stack.ts"
 import type { Watch } from "./Watch.ts"
 import type { Machine, World } from "./World.ts"
 
@@ -39,67 +35,77 @@ export interface MemberOptions extends
   readonly onLog: (message: string) => void
 }
 
-export interface Services {
-  readonly node: RaftNode.RaftNode["Service"]
-}
-
-export class SimMember {
+export class SimMember<Services = never> {
   readonly id: MemberId
   readonly witness: boolean
   readonly address: string
   machine: Machine | undefined
   /** There once the member has recovered. */
-  services: Services | undefined
+  services: Context.Context<RaftNode.RaftNode | Services> | undefined
   /** Why it stopped by itself. */
   stopped: string | undefined
+  /** It stopped because it found damage on its disk. */
+  isDamaged = false
+  /** It stopped with damage that it could not find any more: its disk counts as lost. */
+  isLost = false
   /** It is never started again. */
   isRetired = false
-  readonly memory: MemoryDisk.MemoryDisk["Service"]
-  private readonly disk: Disk.Disk["Service"]
-  private readonly medium = MemoryStorage.makeMedium({ crashes: true })
+  /** How often it was started. */
+  boots = 0
+  /** What faults of disks strike; absent where the stack has none. */
+  readonly disk: SimDisk | undefined
+  private readonly log: Log
+  private readonly state: State<Services>
   private readonly world: World
   private readonly network: SimNetwork
   private readonly sockets: SimSockets
   private readonly watch: Watch
+  private readonly stack: Stack<Services>
   private readonly options: MemberOptions
   private readonly prng: Prng
-  private hasLog = false
-  private syncMillis: number
   private running: Fiber.Fiber<unknown, unknown> | undefined
 
-  constructor(world: World, network: SimNetwork, sockets: SimSockets, watch: Watch, options: MemberOptions) {
+  constructor(
+    world: World,
+    network: SimNetwork,
+    sockets: SimSockets,
+    watch: Watch,
+    stack: Stack<Services>,
+    options: MemberOptions
+  ) {
     this.world = world
     this.network = network
     this.sockets = sockets
     this.watch = watch
+    this.stack = stack
     this.options = options
     this.id = options.id
     this.witness = options.witness
     if (options.witness) watch.witnesses.add(options.id)
     this.address = options.address
     this.prng = world.prng.fork()
-    const { disk, memory } = Effect.runSync(MemoryDisk.make)
-    this.disk = disk
-    this.memory = memory
-    this.syncMillis = options.syncMillis
-    memory.setDelay(options.syncMillis)
+    const place = { ...options, disk: new SimDisk("/log", options.syncMillis) }
+    this.log = stack.log(place)
+    this.state = stack.state(place)
+    this.disk = this.log.disk
   }
 
   boot(): void {
-    if (this.machine !== undefined || this.isRetired) return
+    if (this.machine !== undefined || this.isRetired || this.isLost) return
+    this.boots++
     const { clockRate, onLog, wallMillis } = this.options
     const machine = this.machine = this.world.machine({ rate: clockRate, wallMillis, onLog })
     this.stopped = undefined
     const live = Effect.gen({ self: this }, function*() {
-      const context = yield* Layer.build(this.layer(machine))
-      this.services = { node: Context.get(context, RaftNode.RaftNode) }
-      return yield* this.services.node.stopped
+      this.services = yield* Layer.build(this.layer(machine))
+      return yield* Context.get(this.services, RaftNode.RaftNode).stopped
     })
     this.running = machine.fork(Effect.scoped(live))
     this.running.addObserver((exit) => {
       if (this.machine !== machine || machine.isDead) return
       this.services = undefined
       this.stopped = Exit.isFailure(exit) ? messageOf(exit.cause) : "ended"
+      this.isDamaged = Exit.isFailure(exit) && isDamage(Cause.squash(exit.cause))
       onLog(`stopped: ${this.stopped}`)
     })
   }
@@ -108,18 +114,16 @@ export class SimMember {
   crash(): void {
     if (!this.halt()) return
     this.sockets.vanish(this.address)
-    this.memory.crash()
-    this.draw(this.memory.restart)
-    this.draw(MemoryStorage.crash(this.medium))
-    this.slowDisk(this.options.syncMillis)
+    this.draw(this.log.crash)
+    this.draw(this.state.crash)
   }
 
   /** The process stops at once; what it wrote is there. */
   kill(): void {
     if (!this.halt()) return
     this.sockets.kill(this.address)
-    this.draw(this.memory.restartProcess)
-    this.slowDisk(this.options.syncMillis)
+    this.draw(this.log.kill)
+    this.draw(this.state.kill)
   }
 
   /** The process is asked to end, and does so in order. */
@@ -131,25 +135,16 @@ export class SimMember {
     })
   }
 
-  /** From now on each sync takes so long; those under way take what they take. */
-  slowDisk(millis: number): void {
-    this.syncMillis = millis
-    this.memory.setDelay(millis)
-  }
-
   /** Syncs take as long as before. One that would hang on is cut short by starting again. */
   speedUpDisk(): void {
-    const hangs = this.syncMillis > 1000 && this.machine !== undefined
-    this.slowDisk(this.options.syncMillis)
-    if (!hangs) return
+    if (this.disk?.speedUp() !== true || this.machine === undefined) return
     this.kill()
     this.boot()
   }
 
   /** Whatever is wrong with the disk is over. */
   healDisk(): void {
-    this.memory.fail("sync", 0)
-    this.memory.setCapacity(Infinity)
+    this.disk?.heal()
     this.speedUpDisk()
     this.boot()
   }
@@ -157,7 +152,7 @@ export class SimMember {
   status(): RaftNode.Status | undefined {
     return this.services === undefined || this.machine?.isPaused === true
       ? undefined
-      : Effect.runSync(this.services.node.status)
+      : Effect.runSync(Context.get(this.services, RaftNode.RaftNode).status)
   }
 
   private halt(): boolean {
@@ -165,6 +160,7 @@ export class SimMember {
     this.machine.kill()
     this.machine = undefined
     this.services = undefined
+    this.isLost = this.disk?.hidesDamage === true
     this.network.detach(this.id)
     return true
   }
@@ -174,8 +170,10 @@ export class SimMember {
   }
 
   private layer(machine: Machine) {
-    const { electionTimeoutMillis, founding, heartbeatMillis, id, witness } = this.options
-    const node = RaftNode.layer({
+    const { address, electionTimeoutMillis, founding, heartbeatMillis, id, witness } = this.options
+    const { network, sockets } = this
+    const port = { id, address, machine, network, sockets }
+    const raft = RaftNode.layer({
       id,
       witness,
       configuration: founding,
@@ -185,48 +183,48 @@ export class SimMember {
       compactAfterBytes: this.options.compactAfterBytes,
       messageEntriesMax: this.options.messageEntriesMax
     }).pipe(
-      Layer.provide(this.network.layer(id, machine)),
-      Layer.provide(this.log)
+      Layer.provide(this.watchedTransport(port)),
+      Layer.provide(this.watchedLog),
+      Layer.provide(this.watchedState)
     )
-    const port = SimClientPort.layer(
-      { name: name(id), address: this.address },
-      this.sockets.layer(this.address, machine)
-    )
-    return witness
-      ? port.pipe(Layer.provide(Kv.layerWitness), Layer.provideMerge(Layer.provide(node, this.heads)))
-      : port.pipe(Layer.provide(Kv.layer), Layer.provideMerge(Layer.provideMerge(node, this.state)))
+    return this.state.layer(raft, port)
   }
 
-  /** Of a witness. */
-  private get heads() {
-    return WitnessStateMachine.layer.pipe(
-      Layer.provide(SnapshotFile.layer({ directory: "/state" })),
-      Layer.provide(Layer.succeed(Disk.Disk, this.disk))
-    )
+  private watchedTransport(port: Port) {
+    return Layer.effect(
+      Transport.Transport,
+      Effect.map(Effect.service(Transport.Transport), (transport) => ({
+        ...transport,
+        sendUnsafe: (to: MemberId, lane: Transport.Lane, chunks: ReadonlyArray<Uint8Array>) => {
+          const frame = join(chunks)
+          if (!transport.sendUnsafe(to, lane, [frame])) return false
+          this.watch.sent(this.id, to, frame)
+          return true
+        }
+      }))
+    ).pipe(Layer.provide(this.stack.transport(port)))
   }
 
-  private get log() {
-    const log = SegmentLog.layer({
-      directory: "/log",
-      segmentBytes: this.options.segmentBytes,
-      mustExist: this.hasLog
-    }).pipe(Layer.provide(Layer.succeed(Disk.Disk, this.disk)))
+  private get watchedLog() {
     return Layer.effect(
       LogStore.LogStore,
       Effect.map(Effect.service(LogStore.LogStore), (store) => {
-        this.hasLog = true
         this.watch.booted(this.id, store.recovered)
         return {
           ...store,
           write: (writes: ReadonlyArray<LogStore.LogWrite>) =>
-            Effect.map(store.write(writes), () => this.watch.written(this.id, writes))
+            Effect.suspend(() => {
+              this.watch.writing(this.id, writes)
+              return Effect.map(store.write(writes), () => this.watch.written(this.id, writes))
+            }),
+          read: (...range: Parameters<typeof store.read>) =>
+            Effect.tap(store.read(...range), (entries) => Effect.sync(() => this.watch.read(this.id, entries)))
         }
       })
-    ).pipe(Layer.provide(log))
+    ).pipe(Layer.provide(this.log.layer))
   }
 
-  private get state() {
-    const state = Layer.provide(KvStateMachine.layer(), MemoryStorage.layerOf(this.medium))
+  private get watchedState() {
     return Layer.effect(
       StateMachine.StateMachine,
       Effect.map(Effect.service(StateMachine.StateMachine), (machine) => ({
@@ -237,9 +235,15 @@ export class SimMember {
             return results
           })
       }))
-    ).pipe(Layer.provideMerge(state))
+    )
   }
 }
+
+/** Whoever finds it says so at once, or as the cause of its stop. */
+const isDamage = (error: unknown): boolean =>
+  ((error instanceof LogStore.LogStoreError || error instanceof StateMachine.StateMachineError) &&
+    error.reason === "Corrupt") ||
+  (error instanceof Error && error.cause !== undefined && isDamage(error.cause))
 
 const messageOf = (cause: Cause.Cause<unknown>): string => {
   const error = Cause.squash(cause)

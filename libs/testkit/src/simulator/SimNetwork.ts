@@ -35,9 +35,6 @@ interface Pair {
   readonly arrivals: Map<string, number>
 }
 
-/** What somebody who looks on may learn. Runs synchronously. */
-export type OnSend = (from: MemberId, to: MemberId, frame: Uint8Array) => void
-
 /** A connection that has carried nothing for so long, because a direction is cut, breaks; one that may be made again is, after so long at most. */
 const breakMillis = 3000
 const connectMillis = 50
@@ -50,18 +47,16 @@ export class SimNetwork {
   private readonly world: World
   private readonly prng: Prng
   private readonly options: NetworkOptions
-  private readonly onSend: OnSend
   private readonly ports = new Map<MemberId, Port>()
   private readonly pairs = new Map<string, Pair>()
   private readonly cuts = new Set<string>()
   private readonly clogs = new Map<string, number>()
   private isCalm = false
 
-  constructor(world: World, options: NetworkOptions, onSend: OnSend) {
+  constructor(world: World, options: NetworkOptions) {
     this.world = world
     this.prng = world.prng.fork()
     this.options = options
-    this.onSend = onSend
   }
 
   /** The transport of a member for one boot of its machine. */
@@ -125,7 +120,6 @@ export class SimNetwork {
     this.framesSent++
     this.world.mix(frame.length)
     this.world.mix(frame[0]!)
-    this.onSend(from, to, frame)
     const { prng } = this
     const lost = prng.chance(this.options.loss) && !this.isCalm
     const doubled = prng.chance(this.options.duplicate) && !this.isCalm
@@ -218,7 +212,8 @@ export class SimNetwork {
 
 const directionOf = (from: MemberId, to: MemberId): string => `${from}>${to}`
 
-const join = (chunks: ReadonlyArray<Uint8Array>): Uint8Array => {
+/** The bytes of the chunks, one after another. */
+export const join = (chunks: ReadonlyArray<Uint8Array>): Uint8Array => {
   if (chunks.length === 1) return chunks[0]!
   let length = 0
   for (const chunk of chunks) length += chunk.length

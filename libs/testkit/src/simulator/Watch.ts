@@ -83,6 +83,8 @@ export class Watch {
   private readonly votes = new Map<string, MemberId>()
   /** Index and term of every entry that was on a disk with its data. */
   private readonly kept = new Set<string>()
+  /** By index and term, and apart for those that hold no data: content that was ever to be written. */
+  private readonly contents = new Map<string, Uint8Array>()
   /** By index and term: the entry's predecessor, and its content once somebody wrote it. */
   private readonly entries = new Map<string, { readonly previousTerm: Term; readonly data: Uint8Array | undefined }>()
 
@@ -112,6 +114,30 @@ export class Watch {
     if (shadow !== undefined) this.lostShadows.set(id, shadow)
     this.shadows.delete(id)
     this.boots.delete(id)
+  }
+
+  /** Content that somebody begins to write. */
+  writing(id: MemberId, writes: ReadonlyArray<LogStore.LogWrite>): void {
+    for (const write of writes) {
+      if (write._tag !== "Append") continue
+      for (const entry of write.entries) this.contents.set(this.contentKey(id, entry), entry.data)
+    }
+  }
+
+  /** What a member's log gave back. */
+  read(id: MemberId, entries: ReadonlyArray<Entry.Entry>): void {
+    for (const entry of entries) {
+      const written = this.contents.get(this.contentKey(id, entry))
+      this.check(
+        "what is read is what was written",
+        written !== undefined && equal(written, entry.data),
+        () => `${name(id)} reads entry ${entry.index} of term ${entry.term} from its log, which nobody wrote like this`
+      )
+    }
+  }
+
+  private contentKey(id: MemberId, { index, term }: Entry.Entry): string {
+    return `${index}:${term}${this.witnesses.has(id) ? ":witness" : ""}`
   }
 
   /** What is being written is durable. */

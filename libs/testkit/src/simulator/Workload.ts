@@ -3,6 +3,7 @@
  * promises is taken at its word: a write that it calls `Unavailable` must never take effect, and every call ends by its deadline.
  */
 import type { Client, ClientError } from "@dkv/client"
+import type { Kv } from "@dkv/kv"
 import type { Operation } from "@dkv/protocol"
 import { Cause, Effect, Exit, Option } from "effect"
 import * as History from "../linearizability/History.ts"
@@ -10,6 +11,7 @@ import * as KvCheck from "../linearizability/KvCheck.ts"
 import type { Input, Output } from "../linearizability/KvModel.ts"
 import { describe, isWrite } from "../linearizability/KvModel.ts"
 import * as Picture from "../linearizability/Picture.ts"
+import type { Load, Verdict } from "./Load.ts"
 import type { Options } from "./Options.ts"
 import type { Prng } from "./Prng.ts"
 import { SimClient } from "./SimClient.ts"
@@ -23,22 +25,14 @@ const clockRateMin = 0.98
 /** A caller whose client is down tries again after so long. */
 const downMillis = 100
 
-export interface Verdict {
-  readonly failure: string | undefined
-  /** How far the history was proven to be linearizable. */
-  readonly proven: string
-  /** Of a history that no order explains. */
-  readonly picture: string | undefined
-}
-
-export class Workload {
+export class Workload implements Load<Kv.Kv> {
   acknowledged = 0
   /** A write and a read were carried out after `probe` was called. */
   probed = false
   /** How each call ended. */
   readonly outcomes = new Map<string, number>()
   readonly events: Array<History.Event<Input, Output>> = []
-  private readonly cluster: SimCluster
+  private readonly cluster: SimCluster<Kv.Kv>
   private readonly options: Options
   private readonly prng: Prng
   private issued = 0
@@ -47,7 +41,7 @@ export class Workload {
   /** Mod revisions that were seen, for comparisons that have a chance to succeed. */
   private readonly revisions = new Map<string, number>()
 
-  constructor(cluster: SimCluster, options: Options) {
+  constructor(cluster: SimCluster<Kv.Kv>, options: Options) {
     this.cluster = cluster
     this.options = options
     this.prng = cluster.world.prng.fork()

@@ -1,0 +1,153 @@
+/**
+ * A member's disk: it forgets, tears, hangs, fills up and refuses as told, its bytes rot, and a write may land in a wrong place.
+ *
+ * What a log can promise about damage ends at its last write: a later one tells that everything before it was synced, so damage there is noticed, while damage to the
+ * last one looks like a write that a crash cut short. A member that stops with damage of that kind must count as one that lost its disk (`hidesDamage`).
+ *
+ * Source: TigerBeetle's `testing/storage.zig` (faults are placed where they can be survived); Alagappan et al., "Protocol-Aware Recovery", FAST 2018.
+ */
+import { Disk, MemoryDisk } from "@dkv/storage"
+import { Effect, Layer } from "effect"
+import type { Prng } from "./Prng.ts"
+
+export class SimDisk {
+  readonly layer: Layer.Layer<Disk.Disk>
+  private readonly disk: Disk.Disk["Service"]
+  private readonly memory: MemoryDisk.MemoryDisk["Service"]
+  readonly directory: string
+  private readonly usualMillis: number
+  private delayMillis: number
+  /** What the last durable write covers. */
+  private last: { readonly path: string; readonly from: number; readonly to: number } | undefined
+  /** Where the next write into the directory goes instead. */
+  private astray: { readonly path: string; readonly offset: number } | undefined
+  private isHiding = false
+
+  /** `directory` is where damage strikes; a sync takes `syncMillis`. */
+  constructor(directory: string, syncMillis: number) {
+    const { disk, memory } = Effect.runSync(MemoryDisk.make)
+    this.disk = disk
+    this.memory = memory
+    this.directory = directory
+    this.usualMillis = this.delayMillis = syncMillis
+    memory.setDelay(syncMillis)
+    this.layer = Layer.succeed(Disk.Disk, {
+      ...disk,
+      open: (path, options) =>
+        path.startsWith(`${directory}/`)
+          ? Effect.map(disk.open(path, options), (file) => this.observed(file, options.durableWrites === true))
+          : disk.open(path, options)
+    })
+  }
+
+  /** Whether the disk holds damage that nobody could notice after a restart. */
+  get hidesDamage(): boolean {
+    return this.isHiding
+  }
+
+  /** The machine has stopped: what was not synced is there or not. */
+  get crash(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.memory.crash()
+      return Effect.andThen(this.memory.restart, this.settled)
+    })
+  }
+
+  /** Only the process has stopped. */
+  get kill(): Effect.Effect<void> {
+    return Effect.andThen(this.memory.restartProcess, this.settled)
+  }
+
+  /** From now on each sync takes so long; those under way take what they take. */
+  slow(millis: number): void {
+    this.delayMillis = millis
+    this.memory.setDelay(millis)
+  }
+
+  /** Syncs take as long as before. True if one that is under way may hang on. */
+  speedUp(): boolean {
+    const hangs = this.delayMillis > 1000
+    this.slow(this.usualMillis)
+    return hangs
+  }
+
+  /** The next sync fails. */
+  failSync(): void {
+    this.memory.fail("sync")
+  }
+
+  fill(): void {
+    this.memory.setCapacity(0)
+  }
+
+  free(): void {
+    this.memory.setCapacity(Infinity)
+  }
+
+  /** No fault is left to come. */
+  heal(): void {
+    this.memory.fail("sync", 0)
+    this.free()
+  }
+
+  /** A bit changes somewhere. False if there is nothing to change. */
+  rot(prng: Prng): boolean {
+    const place = this.somewhere(prng)
+    if (place === undefined) return false
+    const { offset, path } = place
+    this.memory.rot(path, offset, 1 << prng.below(8))
+    const { last } = this
+    if (last !== undefined && last.path === path && last.from <= offset && offset < last.to) this.isHiding = true
+    return true
+  }
+
+  /** The next write into the directory lands somewhere else in it, over what stands there by then. False if there is no such place. */
+  misdirect(prng: Prng): boolean {
+    const place = this.somewhere(prng)
+    if (place === undefined) return false
+    this.astray = place
+    return true
+  }
+
+  /** A place at which something was written. */
+  private somewhere(prng: Prng): { readonly path: string; readonly offset: number } | undefined {
+    for (const path of prng.shuffled(this.paths)) {
+      const end = this.memory.content(path).findLastIndex((byte) => byte !== 0) + 1
+      if (end > 0) return { path, offset: prng.below(end) }
+    }
+    return undefined
+  }
+
+  private get paths(): ReadonlyArray<string> {
+    return Effect.runSync(this.disk.list(this.directory)).map((name) => `${this.directory}/${name}`)
+  }
+
+  private get settled(): Effect.Effect<void> {
+    return Effect.sync(() => {
+      this.astray = undefined
+      this.slow(this.usualMillis)
+    })
+  }
+
+  private observed(file: Disk.File, isDurable: boolean): Disk.File {
+    return {
+      ...file,
+      write: (position, chunks) =>
+        Effect.suspend(() => {
+          const { astray } = this
+          this.astray = undefined
+          const strays = astray !== undefined && this.paths.includes(astray.path)
+          if (strays) {
+            this.memory.misdirect(astray.path, astray.offset)
+            this.isHiding = true
+          }
+          return Effect.map(file.write(position, chunks), () => {
+            if (!isDurable) return
+            if (!strays) this.isHiding = false
+            const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0)
+            this.last = { path: file.path, from: position, to: position + bytes }
+          })
+        })
+    }
+  }
+}
