@@ -110,6 +110,7 @@ const make = Effect.fnUntraced(function*<E, R>(options: Options, parts: Parts<E,
     status: Effect.suspend(() =>
       current === undefined ? Effect.succeed(fencedStatus(self.record().memberId, last)) : current.node.status
     ),
+    gauges: Effect.suspend(() => current === undefined ? Effect.succeed([]) : current.node.gauges),
     leader: Stream.fromPubSub(leader),
     events: Stream.fromPubSub(events),
     latency: Effect.suspend(() => current === undefined ? Effect.succeed(RaftNode.noLatency) : current.node.latency),

@@ -145,6 +145,7 @@ export class FakeCluster {
       changeMembership: (change) => Effect.suspend(() => this.change(change)),
       transferLeadership: () => unused,
       status: Effect.sync(() => this.status(id)),
+      gauges: Effect.succeed([]),
       leader: Stream.empty,
       events: Stream.empty,
       latency: Effect.never,

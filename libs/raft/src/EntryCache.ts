@@ -22,6 +22,10 @@ export class EntryCache {
   private count = 0
   private bytes = 0
 
+  get sizeBytes(): number {
+    return this.bytes
+  }
+
   /** Entries right behind the last one. The array is kept as it is: it must not change afterwards. */
   append(entries: ReadonlyArray<Entry>): void {
     if (entries.length === 0) return

@@ -26,6 +26,13 @@ export class Forwards {
     return true
   }
 
+  /** Members of whom something is remembered, and how much of the one of whom most is. */
+  get size(): { readonly members: number; readonly ids: number } {
+    let ids = 0
+    for (const seen of this.seen.values()) ids = Math.max(ids, seen.size)
+    return { members: this.seen.size, ids }
+  }
+
   /** Forgets all but these members. */
   retain(peers: ReadonlySet<MemberId>): void {
     for (const from of this.seen.keys()) if (!peers.has(from)) this.seen.delete(from)

@@ -42,6 +42,15 @@ export const eventsMax = 256
 export const peerFramesMax = 4096
 export const peerFrameBytesMax = 64 * 1024 * 1024
 
+/** Messages that wait until the disk has what they depend on; more are dropped, as the network might have done. */
+export const heldMessagesMax = 4096
+
+/**
+ * Groups that a leader has appended and its disk has not; more are refused as `Busy`. A follower whose disk hangs takes in what a few leaders may send at once, and is
+ * sent the rest again.
+ */
+export const pendingAppendsMax = 100_000
+
 /** Unacknowledged appends per peer, in messages and payload bytes; a leader waits beyond them. */
 export const windowMessagesMax = 64
 export const windowBytesMax = 8 * 1024 * 1024

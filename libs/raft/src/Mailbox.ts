@@ -47,6 +47,17 @@ export class Mailbox {
     return true
   }
 
+  /** Frames and bytes of the peer that has most of them here. */
+  get fullest(): { readonly frames: number; readonly bytes: number } {
+    let frames = 0
+    let bytes = 0
+    for (const load of this.load.values()) {
+      frames = Math.max(frames, load.frames)
+      bytes = Math.max(bytes, load.bytes)
+    }
+    return { frames, bytes }
+  }
+
   takeCompletions(): ReadonlyArray<Input> {
     const taken = this.completions
     this.completions = []

@@ -16,6 +16,7 @@ import * as Quorum from "./core/Quorum.ts"
 import { EntryCache } from "./EntryCache.ts"
 import * as Events from "./Events.ts"
 import { Forwards } from "./Forwards.ts"
+import * as Gauges from "./Gauges.ts"
 import * as Limits from "./Limits.ts"
 import { LogStore } from "./LogStore.ts"
 import * as LogWriter from "./LogWriter.ts"
@@ -188,6 +189,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     transferLeadership: (to, callOptions) =>
       change({ _tag: "Transfer", to: Option.getOrElse(to, () => "") }, callOptions?.timeoutMillis),
     status: Effect.sync(() => statusOf(member, Number(clock.monotonicTimeNanosUnsafe()) / 1e6)),
+    gauges: Effect.sync(() => Gauges.of(member)),
     leader: Stream.fromPubSub(leader),
     events: member.events.stream,
     latency: Effect.sync(() => member.stages.latency),
@@ -216,6 +218,7 @@ const assemble = Effect.fnUntraced(function*(options: Options) {
       windowBytesMax: Limits.windowBytesMax,
       messageBytesMax: Limits.messageBytesMax,
       messageEntriesMax: options.messageEntriesMax ?? Limits.messageEntriesMax,
+      pendingAppendsMax: Limits.pendingAppendsMax,
       uncommittedBytesMax: Limits.uncommittedBytesMax
     },
     hardState: log.hardState,

@@ -62,6 +62,11 @@ export class Proposals {
     return this.groups.size
   }
 
+  /** Payload bytes of all groups. */
+  get sizeBytes(): number {
+    return this.bytes
+  }
+
   /** Takes a group in; or says why not. */
   add(
     commands: ReadonlyArray<Uint8Array>,

@@ -39,6 +39,14 @@ export interface Status {
   readonly removed: boolean
 }
 
+/** How full a bounded queue or table is. */
+export interface Gauge {
+  /** What it counts, as `Limits` names it; tables with a row per peer are named after themselves. */
+  readonly name: string
+  readonly value: number
+  readonly limit: number
+}
+
 /**
  * A wish to change who takes part, and how.
  *
@@ -121,6 +129,9 @@ export class RaftNode extends Context.Service<RaftNode, {
   ) => Effect.Effect<MemberId, MembershipError>
 
   readonly status: Effect.Effect<Status>
+
+  /** How full the queues and tables of this member are, each with its limit. */
+  readonly gauges: Effect.Effect<ReadonlyArray<Gauge>>
 
   /** The leader as far as this member knows: at once, and again with each change. Who reads slowly gets the last change only. */
   readonly leader: Stream.Stream<Option.Option<MemberId>>

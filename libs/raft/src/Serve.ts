@@ -297,7 +297,7 @@ const sendMessages = (member: Member, out: Outputs): void => {
   }
   for (const outgoing of out.messages) {
     if (outgoing.after <= core.writtenNumber) send(member, outgoing)
-    else insert(held, outgoing)
+    else if (held.length < Limits.heldMessagesMax) insert(held, outgoing)
   }
 }
 

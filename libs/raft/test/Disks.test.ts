@@ -25,6 +25,26 @@ describe("disks", () => {
       assert.deepStrictEqual(slow!.register.commands, ["a", "b", "c"])
     }))
 
+  it.effect("a follower whose disk hangs for long keeps a bounded number of answers back, and catches up afterwards", () =>
+    Effect.gen(function*() {
+      const cluster = yield* Cluster.make([1, 2, 3])
+      const leader = yield* cluster.elected
+      const [slow, other] = followersOf(cluster, leader)
+      yield* slow!.log.disk.close
+      // a term that its disk does not know makes it keep every answer back
+      yield* passing(leader.node.transferLeadership(Option.some(other!.id)))
+      const held = Effect.map(slow!.node.gauges, (gauges) => gauges.find(({ name }) => name === "heldMessagesMax")!)
+      for (let minute = 0; minute < 10; minute++) yield* TestClock.adjust(60_000)
+      const { limit, value } = yield* held
+      assert.strictEqual(value, limit)
+      yield* slow!.log.disk.open
+      yield* TestClock.adjust(1000)
+      assert.strictEqual((yield* held).value, 0)
+      yield* passing(cluster.propose(other!, "a"))
+      yield* TestClock.adjust(1000)
+      assert.deepStrictEqual(slow!.register.commands, ["a"])
+    }))
+
   it.effect("a stalled disk on the only other voter holds up every acknowledgement", () =>
     Effect.gen(function*() {
       const cluster = yield* Cluster.make([1, 2])

@@ -48,6 +48,7 @@ export const node: RaftNode.RaftNode["Service"] = {
   transferLeadership: () => Effect.never,
   stopped: Effect.never,
   status: Effect.succeed(status),
+  gauges: Effect.succeed([]),
   leader: Stream.make(Option.some(me)),
   events: Stream.empty,
   latency: Effect.never

@@ -233,6 +233,12 @@ export const planted: ReadonlyArray<Planted> = [
     replace: "return { _tag: \"Failed\", reason: error.reason === \"Unknown\" ? \"Lost\" : error.reason,"
   },
   {
+    name: "send beyond the window",
+    file: `${core}/Replication.ts`,
+    find: "progress.next <= core.log.lastIndex && !progress.window.isFull",
+    replace: "progress.next <= core.log.lastIndex"
+  },
+  {
     name: "take rot for a torn tail",
     file: "libs/storage/src/LogRecovery.ts",
     find: "if (rest.mark !== undefined) {",

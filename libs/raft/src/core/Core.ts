@@ -35,6 +35,8 @@ export interface Settings {
   readonly messageBytesMax: number
   /** Entries in one message. */
   readonly messageEntriesMax: number
+  /** Groups that a leader appends beyond what its disk has before it answers `Busy`. */
+  readonly pendingAppendsMax: number
   /** Payload bytes that a leader appends beyond the commit index before it answers `Busy`. */
   readonly uncommittedBytesMax: number
 }

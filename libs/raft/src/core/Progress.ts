@@ -116,6 +116,10 @@ export class Window {
     this.sentAt = new Array(messagesMax).fill(0)
   }
 
+  get messages(): number {
+    return this.count
+  }
+
   get isFull(): boolean {
     return this.count === this.messagesMax || this.bytes >= this.bytesMax
   }

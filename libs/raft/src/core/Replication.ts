@@ -26,7 +26,8 @@ const entryOverheadBytes = 17
 export const onPropose = (core: Core, { bytes, count, group }: Propose): void => {
   if (core.transfer !== undefined) return void core.out.refusals.push({ group, reason: "Refused" })
   const cost = bytes + count * entryOverheadBytes
-  if (core.uncommittedBytes > 0 && core.uncommittedBytes + cost > core.settings.uncommittedBytesMax) {
+  const isFull = core.uncommittedBytes > 0 && core.uncommittedBytes + cost > core.settings.uncommittedBytesMax
+  if (isFull || core.pendingAppends.length >= core.settings.pendingAppendsMax) {
     return void core.out.refusals.push({ group, reason: "Busy" })
   }
   const firstIndex = core.log.lastIndex + 1
@@ -298,6 +299,9 @@ export const followConfiguration = (core: Core): void => {
 
 // The follower's side.
 
+/** A follower takes in the whole windows of so many leaders before its disk has written anything. */
+const leadersAtOnce = 4
+
 export const onAppend = (core: Core, { from, message }: FromPeer<Append>): void => {
   if (!heardLeader(core, from, message.term)) return
   const { entries, previousIndex } = message
@@ -319,6 +323,8 @@ export const onAppend = (core: Core, { from, message }: FromPeer<Append>): void 
   }
   const fresh = firstFresh(core, entries)
   if (fresh < entries.length) {
+    // a disk that hangs while one leader follows another
+    if (core.pendingAppends.length >= leadersAtOnce * core.settings.windowMessagesMax) return
     const first = entries[fresh]!.index
     if (first <= core.log.lastIndex) core.truncate(first)
     const received = fresh === 0 ? entries : entries.slice(fresh)

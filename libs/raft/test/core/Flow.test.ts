@@ -152,6 +152,46 @@ describe("flow control", () => {
     assert.strictEqual(node.core.log.lastIndex, 8)
   })
 
+  it("a leader takes no more than so many groups beyond what its disk has", () => {
+    const script = three({ pendingAppendsMax: 3 })
+    const node = script.elect(1)
+    script.stalled.add(1)
+    const groups = ["a", "b", "c", "d"].map((text) => script.propose(1, text))
+    assert.deepStrictEqual(node.refusals, [{ group: groups[3], reason: "Busy" }])
+    script.stalled.clear()
+    script.pass(500)
+    script.propose(1, "e")
+    assert.strictEqual(node.refusals.length, 1)
+    assert.strictEqual(node.core.log.lastIndex, 6)
+  })
+
+  it("a follower whose disk hangs takes in what a few leaders may have under way, and the rest when it is sent again", () => {
+    const script = three()
+    const node = script.elect(1)
+    script.stalled.add(2)
+    const follower = script.core(2)
+    const most = 4 * node.core.settings.windowMessagesMax
+    for (let append = 0; append < 2 * most; append++) {
+      follower.begin(script.now, 0)
+      const previousIndex = 2 + append
+      follower.step({
+        _tag: "Message",
+        from: idOf(1),
+        message: {
+          _tag: "Append",
+          term: node.core.term,
+          previousIndex,
+          previousTerm: previousIndex === 2 ? follower.log.termAt(2) : node.core.term,
+          commit: 2,
+          entries: [{ index: previousIndex + 1, term: node.core.term, kind: 1, bytes: 0 }]
+        }
+      })
+      follower.settle()
+    }
+    assert.strictEqual(follower.pendingAppends.length, most)
+    assert.strictEqual(follower.log.lastIndex, 2 + most)
+  })
+
   it("empty commands are not for nothing: each counts with what it costs to keep", () => {
     const script = three({ uncommittedBytesMax: 1000 })
     const node = script.elect(1)

@@ -65,6 +65,7 @@ export const settings: Settings = {
   windowBytesMax: 1000,
   messageBytesMax: 400,
   messageEntriesMax: 1000,
+  pendingAppendsMax: 1000,
   uncommittedBytesMax: 1_000_000
 }
 

@@ -1,7 +1,7 @@
 /** What breaks, when, and for how long. Each kind strikes on its own, again and again, with its drawn mean, until the run is over. */
 import type { MemberId } from "@dkv/raft"
 import * as ClientFaults from "./ClientFaults.ts"
-import type { FaultKind, Options } from "./Options.ts"
+import type { FaultKind, FollowUp, Options } from "./Options.ts"
 import { faultKinds } from "./Options.ts"
 import type { Prng } from "./Prng.ts"
 import type { SimCluster } from "./SimCluster.ts"
@@ -25,6 +25,7 @@ export class Faults<Services> {
       // a stream for each, so that leaving one out does not change the others
       const prng = cluster.world.prng.fork()
       if (kind === "topple") this.toppleLeaders(prng, options.meanMillis[kind])
+      else if (kind === "revote") this.restartVoters(prng, options.meanMillis[kind])
       else if (options.meanMillis[kind] !== Infinity) this.again(kind, prng, options.meanMillis[kind])
     }
   }
@@ -34,7 +35,7 @@ export class Faults<Services> {
     this.isOver = true
   }
 
-  private again(kind: Exclude<FaultKind, "topple">, prng: Prng, meanMillis: number): void {
+  private again(kind: Exclude<FaultKind, FollowUp>, prng: Prng, meanMillis: number): void {
     this.cluster.world.after(prng.exponential(meanMillis), () => {
       if (this.isOver) return
       if (this.strike(kind, prng) !== false) this.hit(kind)
@@ -57,6 +58,28 @@ export class Faults<Services> {
         const most = Math.floor((cluster.members.length - 1) / 2)
         while (fallen.length >= most) fallen.splice(prng.below(fallen.length), 1)[0]!()
         fallen.push(this.topple(leader, prng))
+      })
+    }
+  }
+
+  /** Some who have just voted start again while the term goes on, and whom they voted for is cut off: somebody else may ask for the same vote. */
+  private restartVoters(prng: Prng, meanMillis: number): void {
+    if (meanMillis === Infinity) return
+    const { cluster } = this
+    cluster.watch.onVote = (from, to) => {
+      if (this.isOver || prng.chance(0.7)) return
+      this.hit("revote")
+      cluster.say(`fault revote ${name(from)}`)
+      this.cutFor(
+        pairs([to], cluster.members.map(({ id }) => id).filter((id) => id !== to)),
+        (heal) => cluster.world.after(prng.exponential(backMillis), heal)
+      )
+      cluster.world.after(prng.exponential(meanMillis), () => {
+        const voter = cluster.members.find(({ id }) => id === from)
+        if (this.isOver || voter?.machine === undefined) return
+        if (prng.chance(0.5)) voter.crash()
+        else voter.kill()
+        voter.boot()
       })
     }
   }
@@ -86,7 +109,7 @@ export class Faults<Services> {
   }
 
   /** False if nothing came of it. */
-  private strike(kind: Exclude<FaultKind, "topple">, prng: Prng): boolean | void {
+  private strike(kind: Exclude<FaultKind, FollowUp>, prng: Prng): boolean | void {
     const { cluster } = this
     const { network, world } = cluster
     const member = prng.pick(cluster.members)

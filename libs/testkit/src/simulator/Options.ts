@@ -34,7 +34,10 @@ export interface Options {
   readonly syncMillis: number
   readonly network: NetworkOptions
   readonly sockets: SocketOptions
-  /** Mean time between two faults of a kind, of all members together; for `topple`, from an election to the fall of whoever won it. Infinity for none. */
+  /**
+   * Mean time between two faults of a kind, of all members together; for `topple`, from an election to the fall of whoever won it, and for `revote`, from a vote to the
+   * restart of whoever gave it. Infinity for none.
+   */
   readonly meanMillis: { readonly [Kind in FaultKind]: number }
   /** Of the founding members, those that hold no data; where there are some, some of those that join hold none either. */
   readonly witnesses: number
@@ -68,11 +71,16 @@ export const faultKinds = [
   "crashClient",
   "closeClient",
   "topple",
+  "revote",
   "promote",
   "rot",
   "misdirect"
 ] as const
 export type FaultKind = (typeof faultKinds)[number]
+
+/** Kinds that strike after something else, and not on their own. */
+export type FollowUp = "topple" | "revote"
+export const isFollowUp = (kind: FaultKind): kind is FollowUp => kind === "topple" || kind === "revote"
 
 const none = Object.fromEntries(faultKinds.map((kind) => [kind, Infinity])) as Options["meanMillis"]
 
@@ -123,7 +131,8 @@ const turbulent = (prng: Prng, options: Options): Options => ({
   meanMillis: {
     ...none,
     kill: prng.chance(0.2) ? 5000 : Infinity,
-    topple: (options.network.delayMeanMillis + options.syncMillis) * prng.pick([1, 3, 10])
+    topple: (options.network.delayMeanMillis + options.syncMillis) * prng.pick([1, 3, 10]),
+    revote: prng.chance(0.7) ? options.network.delayMeanMillis : Infinity
   }
 })
 
@@ -132,7 +141,7 @@ const drawSteady = (prng: Prng): Options => {
   const electionTimeoutMillis = prng.pick([300, 1000, 1000])
   const delayMinMillis = prng.between(0.05, 5)
   const meanMillis = Object.fromEntries(
-    faultKinds.map((kind) => [kind, kind !== "topple" && prng.chance(0.4) ? prng.between(1500, 15_000) : Infinity])
+    faultKinds.map((kind) => [kind, !isFollowUp(kind) && prng.chance(0.4) ? prng.between(1500, 15_000) : Infinity])
   ) as Options["meanMillis"]
   const members = prng.pick([1, 3, 3, 3, 4, 5, 5])
   return {

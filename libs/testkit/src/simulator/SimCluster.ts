@@ -106,6 +106,7 @@ export class SimCluster<Services = never> {
       if (status === undefined) continue
       this.seen.set(machine, machine.steps)
       this.watch.status(member.id, status)
+      this.watch.gauges(member.id, member.gauges())
       if (this.termSeen < this.watch.termLed && status.role === "Leader" && status.term === this.watch.termLed) {
         this.termSeen = status.term
         this.onLeader(member)

@@ -155,6 +155,13 @@ export class SimMember<Services = never> {
       : Effect.runSync(Context.get(this.services, RaftNode.RaftNode).status)
   }
 
+  /** How full its queues are; nothing while it does not run. */
+  gauges(): ReadonlyArray<RaftNode.Gauge> {
+    return this.services === undefined || this.machine?.isPaused === true
+      ? []
+      : Effect.runSync(Context.get(this.services, RaftNode.RaftNode).gauges)
+  }
+
   private halt(): boolean {
     if (this.machine === undefined) return false
     this.machine.kill()

@@ -67,6 +67,8 @@ export class Watch {
   readonly witnessing = new Map<string, number>()
   /** How often each rule was looked at. */
   readonly looks = new Map<string, number>()
+  /** Gets whoever tells somebody its vote, and whom. */
+  onVote: (from: MemberId, to: MemberId) => void = () => {}
   lastApplied: { readonly index: LogIndex; readonly term: Term } = { index: 0, term: 0 }
   /** Highest term that anybody has led. */
   termLed: Term = 0
@@ -217,6 +219,7 @@ export class Watch {
           () => `${name(from)} votes for ${name(to)} in term ${message.term}, after ${name(before!)}`
         )
         this.votes.set(`${from}:${message.term}`, to)
+        this.onVote(from, to)
         return
       }
       case "AppendReply": {
@@ -369,6 +372,16 @@ export class Watch {
     const [mine, its] = [this.shadows.get(id), this.shadows.get(other)]
     if (mine === undefined || its === undefined) return its === undefined
     return mine.lastTerm > its.lastTerm || (mine.lastTerm === its.lastTerm && mine.lastIndex > its.lastIndex)
+  }
+
+  /** Queues and tables of a member. */
+  gauges(id: MemberId, gauges: ReadonlyArray<RaftNode.Gauge>): void {
+    const beyond = gauges.find(({ limit, value }) => value > limit)
+    this.check(
+      "queues stay within their limits",
+      beyond === undefined,
+      () => `${name(id)} has ${beyond!.value} of ${beyond!.name} ${beyond!.limit}`
+    )
   }
 
   private isOnQuorum(index: LogIndex, leader: MemberId, configuration: Configuration.Configuration): boolean {

@@ -58,6 +58,7 @@ export class CoreCluster {
           windowBytesMax: 8 * 1024 * 1024,
           messageBytesMax: 1024 * 1024,
           messageEntriesMax: 65_536,
+          pendingAppendsMax: 100_000,
           uncommittedBytesMax: 64 * 1024 * 1024
         },
         hardState: { term: 1, vote: "" },

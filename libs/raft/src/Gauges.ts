@@ -1,0 +1,44 @@
+/** How full the bounded queues and tables of a member are: for whoever watches it, and for tests that nothing grows beyond its limit. */
+import * as Limits from "./Limits.ts"
+import type { Member } from "./Member.ts"
+import type { Gauge } from "./RaftNode.ts"
+
+/** As of now. Of queues per peer, the fullest. */
+export const of = (member: Member): ReadonlyArray<Gauge> => {
+  const { cache, changes, core, forwards, held, mailbox, proposals, readers } = member
+  const gauges: Array<Gauge> = []
+  const add = (name: string, value: number, limit: number) => void gauges.push({ name, value, limit })
+  const frames = mailbox.fullest
+  add("peerFramesMax", frames.frames, Limits.peerFramesMax)
+  add("peerFrameBytesMax", frames.bytes, Limits.peerFrameBytesMax)
+  add("proposalsMax", proposals.size, Limits.proposalsMax)
+  add("proposalBytesMax", proposals.sizeBytes, Limits.proposalBytesMax)
+  add("readsMax", readers.size, Limits.readsMax)
+  add("changesMax", changes.size, Limits.changesMax)
+  add("heldMessagesMax", held.length, Limits.heldMessagesMax)
+  // a leader's own no-ops and configurations are not refused
+  add("pendingAppendsMax", core.pendingAppends.length, Limits.pendingAppendsMax + Limits.changesMax)
+  add("uncommittedBytesMax", core.uncommittedBytes, Limits.uncommittedBytesMax)
+  // what is not durable stays, beyond what is
+  add("cacheBacklogBytesMax", cache.sizeBytes, Limits.cacheBacklogBytesMax + Limits.uncommittedBytesMax)
+  let messages = 0
+  let bytes = 0
+  for (const { window } of core.progress.values()) {
+    messages = Math.max(messages, window.messages)
+    bytes = Math.max(bytes, window.bytes)
+  }
+  add("windowMessagesMax", messages, Limits.windowMessagesMax)
+  // a single command may be larger than what is left of the window
+  add("windowBytesMax", bytes, Limits.windowBytesMax + Limits.commandBytesMax)
+  const { ids, members } = forwards.size
+  add("forwardsRememberedMax", ids, Limits.forwardsRememberedMax)
+  // who left a moment ago may still have a row
+  let rowsMax = core.progress.size + Limits.changesMax
+  for (const { configuration } of core.configurations) rowsMax += configuration.members.length
+  add("forwards", members, rowsMax)
+  add("transfers", member.transfers.size, rowsMax)
+  add("catchingUp", member.catchingUp.size, rowsMax)
+  add("snapshotsWanted", member.snapshotsWanted.length, rowsMax)
+  add("slots", member.slots.size, rowsMax)
+  return gauges
+}
