@@ -28,5 +28,18 @@ export const Outcome = Schema.Struct({
 })
 export type Outcome = typeof Outcome.Type
 
+/** Of a run that ended before it could tell anything. */
+export const crashed = (seed: number, how: string): Outcome => ({
+  seed,
+  failure: `crash: ${how}`,
+  virtualMillis: 0,
+  faults: {},
+  rules: {},
+  calls: {},
+  witnesses: {},
+  proven: "nothing",
+  hash: 0
+})
+
 export const JobLine = Schema.fromJsonString(Job)
 export const OutcomeLine = Schema.fromJsonString(Outcome)

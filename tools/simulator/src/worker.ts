@@ -19,8 +19,12 @@ const outcomeOf = (report: Run.Report): Protocol.Outcome => ({
 const program = Effect.gen(function*() {
   const { count, from, step, without } = yield* Schema.decodeEffect(Protocol.JobLine)(process.argv[2] ?? "")
   for (let done = 0; done < count; done++) {
-    const report = Run.run(from + done * step, { without })
-    yield* Console.log(yield* Schema.encodeEffect(Protocol.OutcomeLine)(outcomeOf(report)))
+    const seed = from + done * step
+    const outcome = yield* Effect.try({
+      try: () => outcomeOf(Run.run(seed, { without })),
+      catch: (error) => Protocol.crashed(seed, error instanceof Error ? error.stack ?? error.message : String(error))
+    }).pipe(Effect.catch(Effect.succeed))
+    yield* Console.log(yield* Schema.encodeEffect(Protocol.OutcomeLine)(outcome))
   }
 })
 
