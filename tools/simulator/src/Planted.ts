@@ -64,10 +64,13 @@ export const planted: ReadonlyArray<Planted> = [
   },
   {
     name: "two writes for term and vote",
-    file: `${core}/Core.ts`,
-    find: "this.hardStateWrite = this.write({ _tag: \"HardState\", term: this.term, vote: this.vote })",
-    replace: "this.hardStateWrite = this.write({ _tag: \"HardState\", term: this.term, vote: \"\" })\n" +
-      "    this.write({ _tag: \"HardState\", term: this.term, vote: this.vote })"
+    file: "libs/raft/src/LogWriter.ts",
+    find: "Effect.map(logStore.write(writes), () => mailbox.complete({ _tag: \"Written\", number }))",
+    replace: "Effect.andThen(\n" +
+      "        Effect.map(logStore.write(writes.map((write) => write._tag === \"HardState\" ?\n" +
+      "          { _tag: \"HardState\", hardState: { term: write.hardState.term, vote: \"\" } } as const : write)),\n" +
+      "          () => mailbox.complete({ _tag: \"Written\", number })),\n" +
+      "        logStore.write(writes.filter(({ _tag }) => _tag === \"HardState\")))"
   },
   {
     name: "vote for whoever asks, however short its log",
