@@ -74,9 +74,9 @@ export const planted: ReadonlyArray<Planted> = [
   },
   {
     name: "vote for whoever asks, however short its log",
-    file: `${core}/Election.ts`,
-    find: "if (!mayVote || !core.log.isUpToDate(message.lastIndex, message.lastTerm)) return refuse()",
-    replace: "if (!mayVote) return refuse()"
+    file: `${core}/LogShape.ts`,
+    find: "return term > lastTerm || (term === lastTerm && index >= this.lastIndex)",
+    replace: "return term + lastTerm + index >= 0"
   },
   {
     name: "apply twice",

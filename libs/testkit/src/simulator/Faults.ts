@@ -10,8 +10,13 @@ import { name } from "./Watch.ts"
 
 /** How long a process lives that dies again and again, and is started again at once. */
 const lifeMeanMillis = 200
-/** Mean time that a leader is left in peace now and then where leaders fall, and the time after which whoever fell comes back at the latest. */
+
+/**
+ * Where leaders fall: mean time that one is left in peace now and then, mean time from a fall until somebody who fell before comes back, and the time after which everybody
+ * does.
+ */
 const restMillis = 1000
+const returnMillis = 300
 const backMillis = 2000
 
 export class Faults<Services> {
@@ -43,7 +48,7 @@ export class Faults<Services> {
     })
   }
 
-  /** Leaders fall soon after their election, and those that fell before come back in an order of their own: never more than a minority is gone. */
+  /** Leaders fall soon after their election, and those that fell before come back in an order of their own: more than a minority is gone for a moment only. */
   private toppleLeaders(prng: Prng, meanMillis: number): void {
     if (meanMillis === Infinity) return
     const { cluster } = this
@@ -56,7 +61,11 @@ export class Faults<Services> {
         this.hit("topple")
         cluster.say(`fault topple ${name(leader.id)}`)
         const most = Math.floor((cluster.members.length - 1) / 2)
-        while (fallen.length >= most) fallen.splice(prng.below(fallen.length), 1)[0]!()
+        // at once, or when those who are left have lost their patience: then it is anybody's turn
+        const laterMillis = prng.chance(0.5) ? 0 : prng.exponential(returnMillis)
+        while (fallen.length >= most) {
+          cluster.world.after(laterMillis, fallen.splice(prng.below(fallen.length), 1)[0]!)
+        }
         fallen.push(this.topple(leader, prng))
       })
     }
@@ -99,8 +108,8 @@ export class Faults<Services> {
       else leader.kill()
       back = () => leader.boot()
     }
-    const giveBack = once(back)
-    world.after(backMillis, () => this.isOver || giveBack())
+    const giveBack = once(() => this.isOver || back())
+    world.after(backMillis, giveBack)
     return giveBack
   }
 
