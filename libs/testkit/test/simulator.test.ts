@@ -13,7 +13,7 @@ describe("the simulator", () => {
         return { hash, steps, lines }
       })
       assert.deepStrictEqual(traces[0], traces[1])
-      assert.isAbove(traces[0]!.lines.length, 300)
+      assert.isAbove(traces[0]!.lines.length, 100)
     }
   })
 

@@ -222,7 +222,7 @@ export class SimCluster<Services = never> {
     if (member.isDamaged || member.isLost) {
       this.damaged = undefined
       this.replace(member)
-    } else if (member.boots > boots && member.services !== undefined) {
+    } else if (member.isRetired || (member.boots > boots && member.services !== undefined)) {
       this.say(`${name(member.id)} finds no damage`)
       this.damaged = undefined
       this.isRebuilding = false
