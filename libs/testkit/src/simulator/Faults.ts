@@ -152,6 +152,9 @@ export class Faults<Services> {
           member.boot()
           world.after(prng.exponential(lifeMeanMillis), again)
         }
+        // Meanwhile two others do not hear each other: somebody wants a vote from the one that starts again and again.
+        const [one, other] = prng.shuffled(ids.filter((id) => id !== member.id))
+        if (one !== undefined && other !== undefined) this.cutFor(pairs([one], [other]), later)
         return again()
       }
       case "pause":

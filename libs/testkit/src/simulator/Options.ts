@@ -123,7 +123,7 @@ const turbulent = (prng: Prng, options: Options): Options => ({
   ...options,
   members: prng.pick([3, 3, 5]),
   witnesses: 0,
-  operations: 60,
+  operations: 300,
   clients: 1 + prng.below(2),
   electionTimeoutMillis: 300,
   heartbeatMillis: 30,
