@@ -238,8 +238,8 @@ export const planted: ReadonlyArray<Planted> = [
   {
     name: "send beyond the window",
     file: `${core}/Replication.ts`,
-    find: "progress.next <= core.log.lastIndex && !progress.window.isFull",
-    replace: "progress.next <= core.log.lastIndex"
+    find: "progress.next <= sendable && !progress.window.isFull",
+    replace: "progress.next <= sendable"
   },
   {
     name: "take rot for a torn tail",
