@@ -76,6 +76,8 @@ export const onHeartbeatReply = (core: Core, input: FromPeer<HeartbeatReply>): v
  */
 export const settle = (core: Core): void => {
   const reads = core.reads
+  // those who had to answer may be gone, and nobody be left whose answer would bring this up again
+  if (core.out.configurationChanged && reads.confirming.length > 0) confirm(core)
   if (reads.waiting.length > 0 && Lease.holds(core, core.now)) return release(core, reads.waiting, core.commitIndex)
   if (reads.waiting.length === 0 || reads.confirming.length > 0 || core.commitIndex < core.leaderSince) return
   const confirming = reads.waiting

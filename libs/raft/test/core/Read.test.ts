@@ -102,6 +102,23 @@ describe("linearizable reads", () => {
     assert.deepStrictEqual(script.node(1).reads[1], { id: 8, index: 2 })
   })
 
+  it("a leader that becomes the only voter during a round answers, though nobody is left to confirm it (simulator, seed 10209)", () => {
+    const script = new Script({ voters: [1, 2] })
+    const node = script.elect(1)
+    const isJoint = () => node.core.configuration.outgoing.length > 0
+    script.change(1, leave(2))
+    script.run(isJoint)
+    script.read(1, 7)
+    script.take("Heartbeat")
+    script.run(() => !isJoint())
+    assert.deepStrictEqual(node.core.configuration.voters, [idOf(1)])
+    script.isolated.add(2)
+    script.pass(3000)
+    script.read(1, 8)
+    script.run()
+    assert.deepStrictEqual(node.reads.map(({ id }) => id), [7, 8])
+  })
+
   it("a leader that is cut off confirms nothing, and sends its readers away when it steps down", () => {
     const script = new Script({ voters: [1, 2, 3] })
     const node = script.elect(1)
