@@ -11,12 +11,9 @@ import { name } from "./Watch.ts"
 /** How long a process lives that dies again and again, and is started again at once. */
 const lifeMeanMillis = 200
 
-/**
- * Where leaders fall: mean time that one is left in peace now and then, mean time from a fall until somebody who fell before comes back, and the time after which everybody
- * does.
- */
+/** Where leaders fall: mean time that one is left in peace now and then, or hears nothing, and the time after which whoever fell comes back at the latest. */
 const restMillis = 1000
-const returnMillis = 300
+const deafMillis = 300
 const backMillis = 2000
 
 export class Faults<Services> {
@@ -29,7 +26,7 @@ export class Faults<Services> {
     for (const kind of faultKinds) {
       // a stream for each, so that leaving one out does not change the others
       const prng = cluster.world.prng.fork()
-      if (kind === "topple") this.toppleLeaders(prng, options.meanMillis[kind])
+      if (kind === "topple" || kind === "freeze") this.unseatLeaders(kind, prng, options.meanMillis[kind])
       else if (kind === "revote") this.restartVoters(prng, options.meanMillis[kind])
       else if (options.meanMillis[kind] !== Infinity) this.again(kind, prng, options.meanMillis[kind])
     }
@@ -48,8 +45,8 @@ export class Faults<Services> {
     })
   }
 
-  /** Leaders fall soon after their election, and those that fell before come back in an order of their own: more than a minority is gone for a moment only. */
-  private toppleLeaders(prng: Prng, meanMillis: number): void {
+  /** Leaders fall soon after their election, and those that fell before come back in an order of their own: never more than a minority is gone. */
+  private unseatLeaders(kind: "topple" | "freeze", prng: Prng, meanMillis: number): void {
     if (meanMillis === Infinity) return
     const { cluster } = this
     const fallen: Array<() => void> = []
@@ -58,15 +55,11 @@ export class Faults<Services> {
       const millis = prng.exponential(prng.chance(0.1) ? restMillis : meanMillis)
       cluster.world.after(millis, () => {
         if (this.isOver) return
-        this.hit("topple")
-        cluster.say(`fault topple ${name(leader.id)}`)
+        this.hit(kind)
+        cluster.say(`fault ${kind} ${name(leader.id)}`)
         const most = Math.floor((cluster.members.length - 1) / 2)
-        // at once, or when those who are left have lost their patience: then it is anybody's turn
-        const laterMillis = prng.chance(0.5) ? 0 : prng.exponential(returnMillis)
-        while (fallen.length >= most) {
-          cluster.world.after(laterMillis, fallen.splice(prng.below(fallen.length), 1)[0]!)
-        }
-        fallen.push(this.topple(leader, prng))
+        while (fallen.length >= most) fallen.splice(prng.below(fallen.length), 1)[0]!()
+        fallen.push(kind === "topple" ? this.topple(leader, prng) : this.freeze(leader, prng))
       })
     }
   }
@@ -93,23 +86,41 @@ export class Faults<Services> {
     }
   }
 
-  /** How the leader comes back. */
+  /** Cuts the leader off or stops it. How it comes back. */
   private topple(leader: SimMember<Services>, prng: Prng): () => void {
-    const { members, network, world } = this.cluster
-    let back: () => void
     if (prng.chance(0.6)) {
+      const { members, network } = this.cluster
       const cuts = pairs([leader.id], members.map(({ id }) => id).filter((id) => id !== leader.id))
       for (const [from, to] of cuts) network.cut(from, to)
-      back = () => {
+      return this.backInTime(() => {
         for (const [from, to] of cuts) network.heal(from, to)
-      }
-    } else {
-      if (prng.chance(0.5)) leader.crash()
-      else leader.kill()
-      back = () => leader.boot()
+      })
     }
-    const giveBack = once(() => this.isOver || back())
-    world.after(backMillis, giveBack)
+    if (prng.chance(0.5)) leader.crash()
+    else leader.kill()
+    return this.backInTime(() => leader.boot())
+  }
+
+  /** Leaves the leader in the belief that it leads: it stands still, or gives leadership away and hears only what was on its way before. How it comes back. */
+  private freeze(leader: SimMember<Services>, prng: Prng): () => void {
+    const { members, network } = this.cluster
+    if (prng.chance(0.5)) {
+      leader.machine?.pause()
+      return this.backInTime(() => leader.machine?.resume())
+    }
+    for (const { id } of members) if (id !== leader.id) network.clog(id, leader.id, prng.exponential(deafMillis))
+    this.cluster.handOver(leader)
+    return () => {}
+  }
+
+  /** Once, at the latest after a while. */
+  private backInTime(back: () => void): () => void {
+    let isDone = false
+    const giveBack = () => {
+      if (!isDone && !this.isOver) back()
+      isDone = true
+    }
+    this.cluster.world.after(backMillis, giveBack)
     return giveBack
   }
 
@@ -256,14 +267,6 @@ export class Faults<Services> {
     later(() => {
       for (const [from, to] of cuts) this.cluster.network.heal(from, to)
     })
-  }
-}
-
-const once = (task: () => void): () => void => {
-  let isDone = false
-  return () => {
-    if (!isDone) task()
-    isDone = true
   }
 }
 

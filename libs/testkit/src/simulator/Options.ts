@@ -35,8 +35,8 @@ export interface Options {
   readonly network: NetworkOptions
   readonly sockets: SocketOptions
   /**
-   * Mean time between two faults of a kind, of all members together; for `topple`, from an election to the fall of whoever won it, and for `revote`, from a vote to the
-   * restart of whoever gave it. Infinity for none.
+   * Mean time between two faults of a kind, of all members together; for `topple` and `freeze`, from an election to the end of whoever won it, and for `revote`, from a
+   * vote to the restart of whoever gave it. Infinity for none.
    */
   readonly meanMillis: { readonly [Kind in FaultKind]: number }
   /** Of the founding members, those that hold no data; where there are some, some of those that join hold none either. */
@@ -72,6 +72,7 @@ export const faultKinds = [
   "closeClient",
   "topple",
   "revote",
+  "freeze",
   "promote",
   "rot",
   "misdirect"
@@ -79,8 +80,8 @@ export const faultKinds = [
 export type FaultKind = (typeof faultKinds)[number]
 
 /** Kinds that strike after something else, and not on their own. */
-export type FollowUp = "topple" | "revote"
-export const isFollowUp = (kind: FaultKind): kind is FollowUp => kind === "topple" || kind === "revote"
+export type FollowUp = "topple" | "revote" | "freeze"
+const isFollowUp = (kind: FaultKind): kind is FollowUp => kind === "topple" || kind === "revote" || kind === "freeze"
 
 const none = Object.fromEntries(faultKinds.map((kind) => [kind, Infinity])) as Options["meanMillis"]
 
@@ -112,29 +113,37 @@ export const without = (options: Options, left: ReadonlyArray<Part>): Options =>
 
 export const draw = (prng: Prng): Options => {
   const options = drawSteady(prng)
-  return prng.chance(0.2) ? turbulent(prng, options) : options
+  return prng.chance(0.3) ? turbulent(prng, options) : options
 }
 
 /**
  * One leader after another falls shortly after its election, with entries on few members and hardly anybody else to disturb it: what the hard cases of an election are
  * made of (figure 8 of the Raft paper), which many faults at once only blur.
  */
-const turbulent = (prng: Prng, options: Options): Options => ({
-  ...options,
-  members: prng.pick([3, 3, 5]),
-  witnesses: 0,
-  operations: 300,
-  clients: 1 + prng.below(2),
-  electionTimeoutMillis: 300,
-  heartbeatMillis: 30,
-  messageEntriesMax: 1,
-  meanMillis: {
-    ...none,
-    kill: prng.chance(0.2) ? 5000 : Infinity,
-    topple: (options.network.delayMeanMillis + options.syncMillis) * prng.pick([1, 3, 10]),
-    revote: prng.chance(0.7) ? options.network.delayMeanMillis : Infinity
+const turbulent = (prng: Prng, options: Options): Options => {
+  const hopMillis = options.network.delayMeanMillis + options.syncMillis
+  const freezes = prng.chance(0.4)
+  return {
+    ...options,
+    members: prng.pick([3, 3, 5]),
+    witnesses: 0,
+    operations: freezes ? 500 : 300,
+    clients: freezes ? 4 : 1 + prng.below(2),
+    electionTimeoutMillis: 300,
+    heartbeatMillis: 30,
+    messageEntriesMax: 1,
+    meanMillis: {
+      ...none,
+      kill: prng.chance(0.2) ? 5000 : Infinity,
+      ...(freezes
+        ? { freeze: hopMillis * prng.pick([3, 10, 30]) }
+        : {
+          topple: hopMillis * prng.pick([1, 3, 10]),
+          revote: prng.chance(0.3) ? options.network.delayMeanMillis : Infinity
+        })
+    }
   }
-})
+}
 
 const drawSteady = (prng: Prng): Options => {
   const orNone = (value: number) => prng.chance(0.5) ? value : 0

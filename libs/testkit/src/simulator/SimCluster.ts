@@ -138,6 +138,13 @@ export class SimCluster<Services = never> {
     this.ask((node) => Effect.ignore(node.transferLeadership(Option.some(to))), () => {})
   }
 
+  /** A leader is asked to give leadership to whomever it likes. */
+  handOver(leader: SimMember<Services>): void {
+    const { machine, services } = leader
+    if (services === undefined) return
+    machine?.fork(Effect.ignore(Context.get(services, RaftNode.RaftNode).transferLeadership(Option.none())))
+  }
+
   /** Somebody new comes, to be promoted by the leader or, now and then, by hand. */
   join(): void {
     if (this.isRebuilding || this.members.length >= membersMax) return
