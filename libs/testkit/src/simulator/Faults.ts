@@ -1,5 +1,5 @@
 /** What breaks, when, and for how long. Each kind strikes on its own, again and again, with its drawn mean, until the run is over. */
-import type { MemberId } from "@dkv/raft"
+import type { MemberId, Term } from "@dkv/raft"
 import * as ClientFaults from "./ClientFaults.ts"
 import type { FaultKind, FollowUp, Options } from "./Options.ts"
 import { faultKinds } from "./Options.ts"
@@ -11,9 +11,13 @@ import { name } from "./Watch.ts"
 /** How long a process lives that dies again and again, and is started again at once. */
 const lifeMeanMillis = 200
 
-/** Where leaders fall: mean time that one is left in peace now and then, or hears nothing, and the time after which whoever fell comes back at the latest. */
+/**
+ * Where leaders fall: mean time that one is left in peace now and then, or hears nothing, the time after which it is tried again with one who has kept its place, and
+ * the time after which whoever fell comes back at the latest.
+ */
 const restMillis = 1000
 const deafMillis = 300
+const againMillis = 1000
 const backMillis = 2000
 
 export class Faults<Services> {
@@ -50,17 +54,20 @@ export class Faults<Services> {
     if (meanMillis === Infinity) return
     const { cluster } = this
     const fallen: Array<() => void> = []
-    cluster.onLeader = (leader) => {
+    const unseat = (leader: SimMember<Services>, term: Term): void => {
+      if (this.isOver || cluster.watch.termLed !== term) return
+      this.hit(kind)
+      cluster.say(`fault ${kind} ${name(leader.id)}`)
+      const most = Math.floor((cluster.members.length - 1) / 2)
+      while (fallen.length >= most) fallen.splice(prng.below(fallen.length), 1)[0]!()
+      fallen.push(kind === "topple" ? this.topple(leader, prng) : this.freeze(leader, prng))
+      // it may have kept its place
+      cluster.world.after(againMillis, () => unseat(leader, term))
+    }
+    cluster.onLeader = (leader, term) => {
       // now and then long enough to get something done
       const millis = prng.exponential(prng.chance(0.1) ? restMillis : meanMillis)
-      cluster.world.after(millis, () => {
-        if (this.isOver) return
-        this.hit(kind)
-        cluster.say(`fault ${kind} ${name(leader.id)}`)
-        const most = Math.floor((cluster.members.length - 1) / 2)
-        while (fallen.length >= most) fallen.splice(prng.below(fallen.length), 1)[0]!()
-        fallen.push(kind === "topple" ? this.topple(leader, prng) : this.freeze(leader, prng))
-      })
+      cluster.world.after(millis, () => unseat(leader, term))
     }
   }
 

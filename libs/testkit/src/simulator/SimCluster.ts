@@ -43,7 +43,7 @@ export class SimCluster<Services = never> {
   /** Those that the load asks through, if it has any. */
   clients: ReadonlyArray<SimClient> = []
   /** Gets whoever has just been seen to lead a term that is later than all before. */
-  onLeader: (member: SimMember<Services>) => void = () => {}
+  onLeader: (member: SimMember<Services>, term: Term) => void = () => {}
   /** A disk is lost or damaged and not made up for yet; a second one must wait, or no quorum may have what was acknowledged. */
   isRebuilding = false
   /** Whose disk was damaged, as of which start. */
@@ -109,7 +109,7 @@ export class SimCluster<Services = never> {
       this.watch.gauges(member.id, member.gauges())
       if (this.termSeen < this.watch.termLed && status.role === "Leader" && status.term === this.watch.termLed) {
         this.termSeen = status.term
-        this.onLeader(member)
+        this.onLeader(member, status.term)
       }
       if (status.removed) this.retire(member)
       if (this.trace === undefined) continue
