@@ -92,12 +92,17 @@ export const remainder = Effect.fnUntraced(function*(
   let onlyZeros = true
   for (let from = options.from; from < options.sizeBytes; from += Limits.recoveryWindowBytes) {
     const bytes = yield* file.read(from, Limits.recoveryWindowBytes + LogFormat.markBytes)
-    onlyZeros &&= bytes.every((byte) => byte === 0)
+    onlyZeros &&= isZero(bytes)
     const mark = findMark(bytes, from, options.salt)
     if (mark !== undefined) return { mark, onlyZeros }
   }
   return { mark: undefined, onlyZeros }
 })
+
+const isZero = (bytes: Uint8Array): boolean => {
+  for (let at = 0; at < bytes.length; at++) if (bytes[at] !== 0) return false
+  return true
+}
 
 const findMark = (bytes: Uint8Array, from: number, salt: number): number | undefined => {
   const view = LogFormat.viewOf(bytes)

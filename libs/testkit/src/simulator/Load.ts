@@ -1,4 +1,5 @@
 /** Who uses a simulated cluster, and judges at the end whether what was answered can be explained. */
+import type { Options } from "./Options.ts"
 import type { SimMember } from "./SimMember.ts"
 
 export interface Verdict {
@@ -17,9 +18,15 @@ export interface Load<Services = never> {
   readonly outcomes: ReadonlyMap<string, number>
   /** All calls were made, and have ended. */
   readonly isDone: boolean
-  /** Has some more calls made, which must be carried out by any of `members`, until they are. */
+  /** Has some more calls made, which must be carried out by any of `members`, until they are; then whatever is left to call. */
   readonly probe: (members: ReadonlyArray<SimMember<Services>>) => void
-  /** Those calls were carried out. */
+  /** Those calls were carried out, and no others are left to make. */
   readonly probed: boolean
   readonly verdict: () => Verdict
 }
+
+/** Mean time until a caller's next call: that in which all calls are made when their time is over, so that callers hurry after a cluster that did not answer. */
+export const pauseMeanMillis = (
+  { millis, operations }: Options,
+  { callers, issued, now }: { readonly callers: number; readonly issued: number; readonly now: number }
+): number => Math.max(0, millis - now) * callers / Math.max(1, operations - issued)

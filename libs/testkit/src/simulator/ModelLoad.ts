@@ -7,6 +7,7 @@ import * as History from "../linearizability/History.ts"
 import type { Model } from "../linearizability/Model.ts"
 import * as Picture from "../linearizability/Picture.ts"
 import { ask } from "./Ask.ts"
+import { pauseMeanMillis } from "./Load.ts"
 import type { Load, Verdict } from "./Load.ts"
 import type { Options } from "./Options.ts"
 import type { Prng } from "./Prng.ts"
@@ -36,7 +37,6 @@ export const make =
 
 class ModelLoad<Services, State, Input, Output> implements Load<Services> {
   acknowledged = 0
-  probed = false
   readonly outcomes = new Map<string, number>()
   private readonly definition: Definition<Services, State, Input, Output>
   private readonly cluster: SimCluster<Services>
@@ -45,6 +45,7 @@ class ModelLoad<Services, State, Input, Output> implements Load<Services> {
   private readonly events: Array<History.Event<Input, Output>> = []
   private issued = 0
   private open = 0
+  private isAnswered = false
 
   constructor(
     definition: Definition<Services, State, Input, Output>,
@@ -62,13 +63,17 @@ class ModelLoad<Services, State, Input, Output> implements Load<Services> {
     return this.issued >= this.options.operations && this.open === 0
   }
 
+  get probed(): boolean {
+    return this.isAnswered && this.issued >= this.options.operations
+  }
+
   probe(members: ReadonlyArray<SimMember<Services>>): void {
     let left = probes
     const next = (): void =>
       this.call("probe", members, (carriedOut) => {
         if (carriedOut) left--
         if (left > 0) this.cluster.world.after(retryMillis, next)
-        else this.probed = true
+        else this.isAnswered = true
       })
     next()
   }
@@ -82,9 +87,10 @@ class ModelLoad<Services, State, Input, Output> implements Load<Services> {
   }
 
   private later(client: string): void {
-    const { clients, millis, operations } = this.options
-    this.cluster.world.after(this.prng.exponential(millis * clients / operations), () => {
-      if (this.issued >= operations) return
+    const { cluster: { world }, issued, options } = this
+    const meanMillis = pauseMeanMillis(options, { callers: options.clients, issued, now: world.now })
+    world.after(this.prng.exponential(meanMillis), () => {
+      if (this.issued >= options.operations) return
       this.issued++
       this.call(client, this.cluster.members, () => this.later(client))
     })

@@ -179,7 +179,7 @@ const drawSteady = (prng: Prng): Options => {
     sockets: {
       delayMinMillis: prng.between(0.05, 5),
       delayMeanMillis: prng.between(5, 15),
-      segmentBytesMax: prng.pick([8, 64, 1460, 1460]),
+      segmentBytesMax: prng.pick([8, 64, 1460, 1460, 1460, 1460, 1460, 1460]),
       windowBytes: prng.pick([64, 4096, 65_536])
     },
     meanMillis,

@@ -150,16 +150,21 @@ export class SimMember<Services = never> {
   }
 
   status(): RaftNode.Status | undefined {
-    return this.services === undefined || this.machine?.isPaused === true
-      ? undefined
-      : Effect.runSync(Context.get(this.services, RaftNode.RaftNode).status)
+    const { node } = this
+    return node === undefined ? undefined : Effect.runSync(node.status)
   }
 
-  /** How full its queues are; nothing while it does not run. */
-  gauges(): ReadonlyArray<RaftNode.Gauge> {
+  /** What `status` says, and how full its queues are. */
+  look(): readonly [RaftNode.Status, ReadonlyArray<RaftNode.Gauge>] | undefined {
+    const { node } = this
+    return node === undefined ? undefined : Effect.runSync(Effect.zip(node.status, node.gauges))
+  }
+
+  /** Of a member that runs. */
+  private get node(): RaftNode.RaftNode["Service"] | undefined {
     return this.services === undefined || this.machine?.isPaused === true
-      ? []
-      : Effect.runSync(Context.get(this.services, RaftNode.RaftNode).gauges)
+      ? undefined
+      : Context.get(this.services, RaftNode.RaftNode)
   }
 
   private halt(): boolean {

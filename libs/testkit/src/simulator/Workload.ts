@@ -11,6 +11,7 @@ import * as KvCheck from "../linearizability/KvCheck.ts"
 import type { Input, Output } from "../linearizability/KvModel.ts"
 import { describe, isWrite } from "../linearizability/KvModel.ts"
 import * as Picture from "../linearizability/Picture.ts"
+import { pauseMeanMillis } from "./Load.ts"
 import type { Load, Verdict } from "./Load.ts"
 import type { Options } from "./Options.ts"
 import type { Prng } from "./Prng.ts"
@@ -27,8 +28,6 @@ const downMillis = 100
 
 export class Workload implements Load<Kv.Kv> {
   acknowledged = 0
-  /** A write and a read were carried out after `probe` was called. */
-  probed = false
   /** How each call ended. */
   readonly outcomes = new Map<string, number>()
   readonly events: Array<History.Event<Input, Output>> = []
@@ -38,6 +37,8 @@ export class Workload implements Load<Kv.Kv> {
   private issued = 0
   private open = 0
   private values = 0
+  /** A write and a read were carried out after `probe` was called. */
+  private isAnswered = false
   /** Mod revisions that were seen, for comparisons that have a chance to succeed. */
   private readonly revisions = new Map<string, number>()
 
@@ -59,7 +60,11 @@ export class Workload implements Load<Kv.Kv> {
     return this.issued >= this.options.operations && this.open === 0
   }
 
-  /** Writes, then reads everything, through a client that knows all members, again and again until both are answered. */
+  get probed(): boolean {
+    return this.isAnswered && this.issued >= this.options.operations
+  }
+
+  /** Writes, then reads everything, through a client that knows all members, again and again until both are answered; it then helps to make the calls that are left. */
   probe(): void {
     const client = this.client("probe", Infinity)
     client.boot()
@@ -72,8 +77,9 @@ export class Workload implements Load<Kv.Kv> {
       )
     const read = (): void =>
       this.call(client, "probe", { _tag: "Range", prefix: "" }, (done) => {
-        if (done) this.probed = true
-        else again(read)
+        if (!done) return again(read)
+        this.isAnswered = true
+        this.later(client, "probe")
       })
     const again = (attempt: () => void) => this.cluster.world.after(downMillis, attempt)
     again(write)
@@ -107,9 +113,10 @@ export class Workload implements Load<Kv.Kv> {
   }
 
   private later(client: SimClient, caller: string): void {
-    const { callers, clients, millis, operations } = this.options
-    const meanMillis = millis * clients * callers / operations
-    this.cluster.world.after(this.prng.exponential(meanMillis), () => this.attempt(client, caller))
+    const { cluster: { world }, issued, options } = this
+    const callers = options.clients * options.callers
+    const meanMillis = pauseMeanMillis(options, { callers, issued, now: world.now })
+    world.after(this.prng.exponential(meanMillis), () => this.attempt(client, caller))
   }
 
   private attempt(client: SimClient, caller: string): void {
