@@ -25,6 +25,8 @@ import * as Wakeup from "./Wakeup.ts"
 export interface Applier {
   /** The state machine's position and the configuration there. */
   readonly head: () => MetaCodec.Head
+  /** Client sessions that are open there. */
+  readonly sessions: () => number
   /** Entries up to `index` may be applied. */
   readonly advanceUnsafe: (index: LogIndex) => void
   /** Runs `effect` between two batches; nothing is applied meanwhile. */
@@ -88,6 +90,7 @@ export const make = Effect.fnUntraced(function*(options: {
 
   const applier: Applier = {
     head: () => head,
+    sessions: () => sessions.size,
     advanceUnsafe: (index) => {
       if (index <= target) return
       target = index

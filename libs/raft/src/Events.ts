@@ -54,6 +54,11 @@ export class Events {
     this.wakeup.ringUnsafe()
   }
 
+  /** Events that wait for the actor. */
+  get waiting(): number {
+    return this.pending.length
+  }
+
   /** From now on. */
   get stream(): Stream.Stream<Event> {
     return Stream.fromPubSub(this.hub)

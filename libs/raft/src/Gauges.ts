@@ -5,7 +5,7 @@ import type { Gauge } from "./RaftNode.ts"
 
 /** As of now. Of queues per peer, the fullest. */
 export const of = (member: Member): ReadonlyArray<Gauge> => {
-  const { cache, changes, core, forwards, held, mailbox, proposals, readers } = member
+  const { applier, cache, changes, core, events, forwards, held, mailbox, proposals, readers } = member
   const gauges: Array<Gauge> = []
   const add = (name: string, value: number, limit: number) => void gauges.push({ name, value, limit })
   const frames = mailbox.fullest
@@ -15,6 +15,8 @@ export const of = (member: Member): ReadonlyArray<Gauge> => {
   add("proposalBytesMax", proposals.sizeBytes, Limits.proposalBytesMax)
   add("readsMax", readers.size, Limits.readsMax)
   add("changesMax", changes.size, Limits.changesMax)
+  add("sessionsMax", applier.sessions(), Limits.sessionsMax)
+  add("eventsMax", events.waiting, Limits.eventsMax)
   add("heldMessagesMax", held.length, Limits.heldMessagesMax)
   // a leader's own no-ops and configurations are not refused
   add("pendingAppendsMax", core.pendingAppends.length, Limits.pendingAppendsMax + Limits.changesMax)

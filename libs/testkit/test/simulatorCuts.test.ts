@@ -43,7 +43,7 @@ const advance = (cluster: Cluster, millis: number, what: string, until: () => bo
   while (!until()) {
     assert.isTrue(cluster.world.step() && cluster.world.now < end, `${what} within ${millis} ms`)
     cluster.look()
-    assert.isUndefined(cluster.watch.violation)
+    assert.isUndefined(cluster.watch.rules.violation)
   }
 }
 

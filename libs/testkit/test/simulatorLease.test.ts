@@ -29,7 +29,7 @@ const start = (seed: number) => {
     while (!holds()) {
       assert.isTrue(world.step() && world.now < deadline, `seed ${seed}: ${what}`)
       cluster.look()
-      assert.isUndefined(cluster.watch.violation, `seed ${seed}`)
+      assert.isUndefined(cluster.watch.rules.violation, `seed ${seed}`)
     }
   }
   const leader = (): SimMember.SimMember<Kv.Kv> | undefined =>

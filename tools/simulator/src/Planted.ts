@@ -189,7 +189,7 @@ export const planted: ReadonlyArray<Planted> = [
   },
   {
     name: "carry out a repeated forward",
-    file: "libs/raft/src/Serve.ts",
+    file: "libs/raft/src/Receiving.ts",
     find: "if (!member.forwards.isNew(from, id)) return",
     replace: "member.forwards.isNew(from, id)"
   },

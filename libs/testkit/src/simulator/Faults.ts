@@ -6,7 +6,7 @@ import { faultKinds } from "./Options.ts"
 import type { Prng } from "./Prng.ts"
 import type { SimCluster } from "./SimCluster.ts"
 import type { SimMember } from "./SimMember.ts"
-import { name } from "./Watch.ts"
+import { name } from "./Names.ts"
 
 /** How long a process lives that dies again and again, and is started again at once. */
 const lifeMeanMillis = 200

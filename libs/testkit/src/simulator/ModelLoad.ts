@@ -13,7 +13,7 @@ import type { Options } from "./Options.ts"
 import type { Prng } from "./Prng.ts"
 import type { SimCluster } from "./SimCluster.ts"
 import type { SimMember } from "./SimMember.ts"
-import { name } from "./Watch.ts"
+import { name } from "./Names.ts"
 
 export interface Definition<Services, State, Input, Output> {
   /** What somebody asks next. */

@@ -13,7 +13,7 @@ import { Prng } from "./Prng.ts"
 import { SimCluster } from "./SimCluster.ts"
 import type { SimMember } from "./SimMember.ts"
 import * as Stack from "./Stack.ts"
-import { name } from "./Watch.ts"
+import { name } from "./Names.ts"
 
 export interface Report {
   readonly seed: number
@@ -81,7 +81,7 @@ const runStack = <Services>(
     acknowledged: load.acknowledged,
     outcomes: load.outcomes,
     faults: faults.hits,
-    looks: watch.looks,
+    looks: watch.rules.looks,
     witnesses: watch.witnessing,
     frames: { lost: network.framesLost, doubled: network.framesDoubled, overtaking: network.framesOvertaking },
     hash: world.hash
@@ -103,7 +103,7 @@ const live = <Services>(
       if (!world.step()) return "nothing is runnable, and no timer is set"
       cluster.look()
       if (isHealed) cluster.restart()
-      if (watch.violation !== undefined) return watch.violation
+      if (watch.rules.violation !== undefined) return watch.rules.violation
     }
     return undefined
   }
@@ -176,7 +176,7 @@ const neededOf = <Services>(
     return !member.witness && status !== undefined && Configuration.isVoter(status.configuration, member.id)
   })
   return full.map(({ id }) => id).reduce<MemberId | undefined>(
-    (best, id) => best === undefined || watch.isAhead(id, best) ? id : best,
+    (best, id) => best === undefined || watch.disks.isAhead(id, best) ? id : best,
     undefined
   )
 }

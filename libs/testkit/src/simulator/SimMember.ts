@@ -81,7 +81,7 @@ export class SimMember<Services = never> {
     this.options = options
     this.id = options.id
     this.witness = options.witness
-    if (options.witness) watch.witnesses.add(options.id)
+    if (options.witness) watch.disks.witnesses.add(options.id)
     this.address = options.address
     this.prng = world.prng.fork()
     const place = { ...options, disk: new SimDisk("/log", options.syncMillis) }
@@ -226,11 +226,11 @@ export class SimMember<Services = never> {
           ...store,
           write: (writes: ReadonlyArray<LogStore.LogWrite>) =>
             Effect.suspend(() => {
-              this.watch.writing(this.id, writes)
-              return Effect.map(store.write(writes), () => this.watch.written(this.id, writes))
+              this.watch.disks.writing(this.id, writes)
+              return Effect.map(store.write(writes), () => this.watch.disks.written(this.id, writes))
             }),
           read: (...range: Parameters<typeof store.read>) =>
-            Effect.tap(store.read(...range), (entries) => Effect.sync(() => this.watch.read(this.id, entries)))
+            Effect.tap(store.read(...range), (entries) => Effect.sync(() => this.watch.disks.read(this.id, entries)))
         }
       })
     ).pipe(Layer.provide(this.log.layer))

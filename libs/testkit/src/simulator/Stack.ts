@@ -15,7 +15,7 @@ import * as SimClientPort from "./SimClientPort.ts"
 import type { SimDisk } from "./SimDisk.ts"
 import type { SimNetwork } from "./SimNetwork.ts"
 import type { SimSockets } from "./SimSockets.ts"
-import { name } from "./Watch.ts"
+import { name } from "./Names.ts"
 import { Workload } from "./Workload.ts"
 import type { Machine } from "./World.ts"
 

@@ -107,7 +107,11 @@ export class Workload implements Load<Kv.Kv> {
       exactlyOnce: prng.chance(0.7),
       endpoints: () => prng.shuffled(cluster.members.map(({ address }) => address)).slice(0, endpointsMax),
       onClosed: (callsLeft) =>
-        cluster.watch.check("a client that closes ends its calls", callsLeft === 0, () => `${name} left ${callsLeft}`),
+        cluster.watch.rules.check(
+          "a client that closes ends its calls",
+          callsLeft === 0,
+          () => `${name} left ${callsLeft}`
+        ),
       onLog: (message) => cluster.say(`${name} ${message}`)
     })
   }
@@ -193,23 +197,23 @@ export class Workload implements Load<Kv.Kv> {
     use: (service: Service, timeoutMillis: number) => Effect.Effect<A, ClientError>,
     answered: (outcome: A | "Unknown" | "Failed") => void
   ): void {
-    const { cluster: { watch, world }, prng } = this
+    const { cluster: { watch: { rules }, world }, prng } = this
     const timeoutMillis = prng.pick([1000, 5000, 5000, 5000])
     const { pauses } = client
     this.open++
     const late = world.after((timeoutMillis + lateMillis) / clockRateMin, () => {
       const wasPaused = client.pauses > pauses || client.machine?.isPaused === true
-      watch.check("a call ends by its deadline", wasPaused, () => `a ${kind} of ${timeoutMillis} ms at ${client.name}`)
+      rules.check("a call ends by its deadline", wasPaused, () => `a ${kind} of ${timeoutMillis} ms at ${client.name}`)
     })
     client.call(kind === "rare" ? "rare" : "hot", (service) => use(service, timeoutMillis), (exit) => {
       late()
-      watch.check("a call ends by its deadline", true, () => "")
+      rules.check("a call ends by its deadline", true, () => "")
       this.open--
       if (exit === undefined) return answered(kind === "write" ? "Unknown" : "Failed")
       if (Exit.isSuccess(exit)) return answered(exit.value)
       const error = exit.cause.reasons.find(Cause.isFailReason)?.error
       const reason = error?.reason
-      watch.check(
+      rules.check(
         "a call fails in words that fit",
         reason === "Unavailable" || (reason === "Unknown" && kind === "write"),
         () => `${client.name} says ${reason === undefined ? Cause.pretty(exit.cause) : `${reason}: ${error!.message}`}`

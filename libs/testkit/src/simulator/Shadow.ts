@@ -1,0 +1,59 @@
+/** What one member has on its disk, as far as syncs have said. */
+import type { HardState, LogIndex, LogStore, Term } from "@dkv/raft"
+
+export class Shadow {
+  hardState: HardState.HardState = { term: 0, vote: "" }
+  previousIndex: LogIndex = 0
+  previousTerm: Term = 0
+  /** Terms of the entries behind `previousIndex`. */
+  terms: Array<Term> = []
+
+  /** Of a log that was opened. */
+  static of(recovered: LogStore.Recovered): Shadow {
+    const shadow = new Shadow()
+    shadow.hardState = recovered.hardState
+    shadow.previousIndex = recovered.previousIndex
+    shadow.previousTerm = recovered.previousTerm
+    for (const [position, run] of recovered.termRuns.entries()) {
+      const end = recovered.termRuns[position + 1]?.index ?? recovered.lastIndex + 1
+      for (let index = run.index; index < end; index++) shadow.terms.push(run.term)
+    }
+    return shadow
+  }
+
+  get lastIndex(): LogIndex {
+    return this.previousIndex + this.terms.length
+  }
+
+  get lastTerm(): Term {
+    return this.terms.at(-1) ?? this.previousTerm
+  }
+
+  termAt(index: LogIndex): Term | undefined {
+    return index === this.previousIndex ? this.previousTerm : this.terms[index - this.previousIndex - 1]
+  }
+
+  apply(write: LogStore.LogWrite): void {
+    if (write._tag === "HardState") this.hardState = write.hardState
+    else if (write._tag === "Reset") {
+      this.previousIndex = write.index
+      this.previousTerm = write.term
+      this.terms = []
+    } else {
+      this.terms.length = Math.max(0, write.entries[0]!.index - this.previousIndex - 1)
+      for (const entry of write.entries) this.terms.push(entry.term)
+    }
+  }
+}
+
+/** The first entry that was synced and is neither there nor replaced, as a write under way when the machine stopped may have done. */
+export const firstLost = (before: Shadow, after: Shadow): LogIndex | undefined => {
+  const isReset = after.terms.length === 0 && after.previousIndex > before.previousIndex
+  if (isReset) return undefined
+  for (let index = Math.max(before.previousIndex, after.previousIndex) + 1; index <= before.lastIndex; index++) {
+    const term = after.termAt(index)
+    if (term === undefined || term < before.termAt(index)!) return index
+    if (term > before.termAt(index)!) return undefined
+  }
+  return undefined
+}
