@@ -2,7 +2,7 @@
 import type { MemberId, Term } from "@dkv/raft"
 import * as ClientFaults from "./ClientFaults.ts"
 import type { FaultKind, FollowUp, Options } from "./Options.ts"
-import { faultKinds } from "./Options.ts"
+import { faultKinds, isFollowUp } from "./Options.ts"
 import type { Prng } from "./Prng.ts"
 import type { SimCluster } from "./SimCluster.ts"
 import type { SimMember } from "./SimMember.ts"
@@ -30,8 +30,7 @@ export class Faults<Services> {
     for (const kind of faultKinds) {
       // a stream for each, so that leaving one out does not change the others
       const prng = cluster.world.prng.fork()
-      if (kind === "topple" || kind === "freeze") this.unseatLeaders(kind, prng, options.meanMillis[kind])
-      else if (kind === "revote") this.restartVoters(prng, options.meanMillis[kind])
+      if (isFollowUp(kind)) this.unseatLeaders(kind, prng, options.meanMillis[kind])
       else if (options.meanMillis[kind] !== Infinity) this.again(kind, prng, options.meanMillis[kind])
     }
   }
@@ -50,7 +49,7 @@ export class Faults<Services> {
   }
 
   /** Leaders fall soon after their election, and those that fell before come back in an order of their own: never more than a minority is gone. */
-  private unseatLeaders(kind: "topple" | "freeze", prng: Prng, meanMillis: number): void {
+  private unseatLeaders(kind: FollowUp, prng: Prng, meanMillis: number): void {
     if (meanMillis === Infinity) return
     const { cluster } = this
     const fallen: Array<() => void> = []
@@ -60,7 +59,7 @@ export class Faults<Services> {
       cluster.say(`fault ${kind} ${name(leader.id)}`)
       const most = Math.floor((cluster.members.length - 1) / 2)
       while (fallen.length >= most) fallen.splice(prng.below(fallen.length), 1)[0]!()
-      fallen.push(kind === "topple" ? this.topple(leader, prng) : this.freeze(leader, prng))
+      fallen.push(this.end(kind, leader, prng))
       // it may have kept its place
       cluster.world.after(againMillis, () => unseat(leader, term))
     }
@@ -69,27 +68,72 @@ export class Faults<Services> {
       const millis = prng.exponential(prng.chance(0.1) ? restMillis : meanMillis)
       cluster.world.after(millis, () => unseat(leader, term))
     }
+    if (kind === "revote") this.restartVoters(prng)
   }
 
-  /** Some who have just voted start again while the term goes on, and whom they voted for is cut off: somebody else may ask for the same vote. */
-  private restartVoters(prng: Prng, meanMillis: number): void {
-    if (meanMillis === Infinity) return
+  /** Ends a leadership. How the leader comes back. */
+  private end(kind: FollowUp, leader: SimMember<Services>, prng: Prng): () => void {
+    switch (kind) {
+      case "topple":
+        return this.topple(leader, prng)
+      case "freeze":
+        return this.freeze(leader, prng)
+      case "revote":
+        if (prng.chance(0.5)) this.restart([leader], prng)
+        else this.forsake(leader, prng)
+        return () => {}
+    }
+  }
+
+  /**
+   * One member does not hear the leader any more, and misses nothing, as nobody writes. Later nobody hears it; at that moment all others start again, and know of no
+   * leader.
+   */
+  private forsake(leader: SimMember<Services>, prng: Prng): void {
+    const { clients, members, world } = this.cluster
+    const [deaf, ...others] = prng.shuffled(members.filter((member) => member !== leader))
+    if (deaf === undefined) return
+    const later = (heal: () => void) => world.after(backMillis, heal)
+    for (const client of clients) client.pause()
+    this.cutFor(pairs([leader.id], [deaf.id]), later)
+    world.after(prng.exponential(deafMillis) + deafMillis, () => {
+      for (const client of clients) client.resume()
+      if (this.isOver) return
+      this.cutFor(pairs([leader.id], others.map(({ id }) => id)), later)
+      this.restart(others, prng)
+    })
+  }
+
+  /** Some candidates are heard by one voter only, who starts again as soon as it has voted: the others elect somebody in the same term, and ask it for the same vote. */
+  private restartVoters(prng: Prng): void {
     const { cluster } = this
-    cluster.watch.onVote = (from, to) => {
-      if (this.isOver || prng.chance(0.7)) return
-      this.hit("revote")
-      cluster.say(`fault revote ${name(from)}`)
-      this.cutFor(
-        pairs([to], cluster.members.map(({ id }) => id).filter((id) => id !== to)),
-        (heal) => cluster.world.after(prng.exponential(backMillis), heal)
-      )
-      cluster.world.after(prng.exponential(meanMillis), () => {
-        const voter = cluster.members.find(({ id }) => id === from)
-        if (this.isOver || voter?.machine === undefined) return
-        if (prng.chance(0.5)) voter.crash()
-        else voter.kill()
-        voter.boot()
-      })
+    const { watch } = cluster
+    const asked = new Map<MemberId, MemberId>()
+    const othersOf = (...these: ReadonlyArray<MemberId>) =>
+      cluster.members.map(({ id }) => id).filter((id) => !these.includes(id))
+    watch.onStand = (candidate) => {
+      if (this.isOver || prng.chance(0.5)) return
+      const [voter, ...deaf] = prng.shuffled(othersOf(candidate))
+      if (voter === undefined) return
+      asked.set(voter, candidate)
+      this.cutFor(pairs([candidate], deaf), (heal) => cluster.world.after(prng.exponential(backMillis), heal))
+    }
+    watch.onVote = (from, to) => {
+      if (this.isOver || asked.get(from) !== to) return
+      asked.delete(from)
+      cluster.say(`${name(from)} starts again`)
+      this.cutFor(pairs([to], [from]), (heal) => cluster.world.after(prng.exponential(backMillis), heal))
+      // not while it is at it
+      cluster.world.after(0, () => this.isOver || this.restart(cluster.members.filter(({ id }) => id === from), prng))
+    }
+  }
+
+  private restart(members: ReadonlyArray<SimMember<Services>>, prng: Prng): void {
+    for (const member of members) {
+      if (member.machine === undefined) continue
+      if (prng.chance(0.5)) member.crash()
+      else member.kill()
+      member.boot()
     }
   }
 
@@ -272,6 +316,8 @@ export class Faults<Services> {
   private cutFor(cuts: ReadonlyArray<readonly [MemberId, MemberId]>, later: (task: () => void) => void): void {
     for (const [from, to] of cuts) this.cluster.network.cut(from, to)
     later(() => {
+      // by then other cuts may have taken their place
+      if (this.isOver) return
       for (const [from, to] of cuts) this.cluster.network.heal(from, to)
     })
   }

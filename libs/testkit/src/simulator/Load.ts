@@ -16,8 +16,6 @@ export interface Load<Services = never> {
   readonly acknowledged: number
   /** How each call ended. */
   readonly outcomes: ReadonlyMap<string, number>
-  /** All calls were made, and have ended. */
-  readonly isDone: boolean
   /** Has some more calls made, which must be carried out by any of `members`, until they are; then whatever is left to call. */
   readonly probe: (members: ReadonlyArray<SimMember<Services>>) => void
   /** Those calls were carried out, and no others are left to make. */

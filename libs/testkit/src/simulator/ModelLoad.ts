@@ -44,7 +44,6 @@ class ModelLoad<Services, State, Input, Output> implements Load<Services> {
   private readonly prng: Prng
   private readonly events: Array<History.Event<Input, Output>> = []
   private issued = 0
-  private open = 0
   private isAnswered = false
 
   constructor(
@@ -57,10 +56,6 @@ class ModelLoad<Services, State, Input, Output> implements Load<Services> {
     this.options = options
     this.prng = cluster.world.prng.fork()
     for (let client = 0; client < options.clients; client++) this.later(`c${client}`)
-  }
-
-  get isDone(): boolean {
-    return this.issued >= this.options.operations && this.open === 0
   }
 
   get probed(): boolean {
@@ -104,10 +99,8 @@ class ModelLoad<Services, State, Input, Output> implements Load<Services> {
     const { cluster, definition, events, prng } = this
     const input = definition.draw(prng)
     const member = prng.pick(members)
-    this.open++
     events.push({ _tag: "Call", client, timeMillis: cluster.world.now, input })
     ask(cluster.world, prng, member, (services) => definition.carryOut(services, input), (exit) => {
-      this.open--
       const event = this.ended(client, exit)
       events.push(event)
       const output = event._tag === "Return" ? Option.some(event.output) : Option.none()

@@ -35,8 +35,8 @@ export interface Options {
   readonly network: NetworkOptions
   readonly sockets: SocketOptions
   /**
-   * Mean time between two faults of a kind, of all members together; for `topple` and `freeze`, from an election to the end of whoever won it, and for `revote`, from a
-   * vote to the restart of whoever gave it. Infinity for none.
+   * Mean time between two faults of a kind, of all members together; for `topple`, `freeze` and `revote`, from an election to the end of whoever won it. Infinity for
+   * none.
    */
   readonly meanMillis: { readonly [Kind in FaultKind]: number }
   /** Of the founding members, those that hold no data; where there are some, some of those that join hold none either. */
@@ -81,7 +81,8 @@ export type FaultKind = (typeof faultKinds)[number]
 
 /** Kinds that strike after something else, and not on their own. */
 export type FollowUp = "topple" | "revote" | "freeze"
-const isFollowUp = (kind: FaultKind): kind is FollowUp => kind === "topple" || kind === "revote" || kind === "freeze"
+export const isFollowUp = (kind: FaultKind): kind is FollowUp =>
+  kind === "topple" || kind === "revote" || kind === "freeze"
 
 const none = Object.fromEntries(faultKinds.map((kind) => [kind, Infinity])) as Options["meanMillis"]
 
@@ -121,26 +122,23 @@ export const draw = (prng: Prng): Options => {
  * made of (figure 8 of the Raft paper), which many faults at once only blur.
  */
 const turbulent = (prng: Prng, options: Options): Options => {
+  const regime = prng.pick(["topple", "freeze", "revote"])
   const hopMillis = options.network.delayMeanMillis + options.syncMillis
-  const freezes = prng.chance(0.4)
   return {
     ...options,
-    members: prng.pick([3, 3, 5]),
+    millis: 60_000,
+    // of three, nobody is elected in a term that the other one has voted in
+    members: regime === "revote" ? 5 : prng.pick([3, 3, 5]),
     witnesses: 0,
-    operations: freezes ? 500 : 300,
-    clients: freezes ? 4 : 1 + prng.below(2),
+    operations: regime === "freeze" ? 500 : 300,
+    clients: regime === "freeze" ? 4 : 1 + prng.below(2),
     electionTimeoutMillis: 300,
     heartbeatMillis: 30,
     messageEntriesMax: 1,
     meanMillis: {
       ...none,
       kill: prng.chance(0.2) ? 5000 : Infinity,
-      ...(freezes
-        ? { freeze: hopMillis * prng.pick([3, 10, 30]) }
-        : {
-          topple: hopMillis * prng.pick([1, 3, 10]),
-          revote: prng.chance(0.3) ? options.network.delayMeanMillis : Infinity
-        })
+      [regime]: hopMillis * prng.pick(regime === "topple" ? [1, 3, 10] : [3, 10, 30])
     }
   }
 }

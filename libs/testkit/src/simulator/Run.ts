@@ -38,9 +38,6 @@ export interface Report {
 /** Time that a healed core may take to serve again. */
 const recoverMillis = 60_000
 
-/** Whoever calls a cluster that hardly answers goes on for so many times the usual time; what is left is called while it recovers. */
-const patience = 2
-
 /** Time for everyone to come up before the core is chosen. */
 const settleMillis = 500
 
@@ -108,7 +105,7 @@ const live = <Services>(
     return undefined
   }
 
-  const during = advance(() => world.now >= options.millis * (load.isDone ? 1 : patience))
+  const during = advance(() => world.now >= options.millis)
   if (during !== undefined) return during
   faults.stop()
   isHealed = true

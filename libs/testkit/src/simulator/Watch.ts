@@ -33,6 +33,8 @@ export class Watch {
   readonly applied = new Map<LogIndex, Applied>()
   /** How often members that hold no data took part, and in what. */
   readonly witnessing = new Map<string, number>()
+  /** Gets whoever asks for votes, once per term. */
+  onStand: (candidate: MemberId) => void = () => {}
   /** Gets whoever tells somebody its vote, and whom. */
   onVote: (from: MemberId, to: MemberId) => void = () => {}
   lastApplied: { readonly index: LogIndex; readonly term: Term } = { index: 0, term: 0 }
@@ -43,6 +45,8 @@ export class Watch {
   private committed: { readonly index: LogIndex; readonly term: Term } = { index: 0, term: 0 }
   private readonly boots = new Map<MemberId, Boot>()
   private readonly leaders = new Map<Term, MemberId>()
+  /** The last term in which somebody asked for votes. */
+  private readonly stood = new Map<MemberId, Term>()
   /** By member and term: votes that were told. */
   private readonly votes = new Map<string, MemberId>()
 
@@ -63,6 +67,10 @@ export class Watch {
     if (shadow === undefined) return
     const message = Codec.decode(frame)
     switch (message._tag) {
+      case "VoteRequest":
+        if (message.preVote || this.stood.get(from) === message.term) return
+        this.stood.set(from, message.term)
+        return this.onStand(from)
       case "VoteReply": {
         if (!message.granted || message.preVote) return
         if (this.disks.witnesses.has(from)) this.witnessed("votes")

@@ -35,7 +35,6 @@ export class Workload implements Load<Kv.Kv> {
   private readonly options: Options
   private readonly prng: Prng
   private issued = 0
-  private open = 0
   private values = 0
   /** A write and a read were carried out after `probe` was called. */
   private isAnswered = false
@@ -54,10 +53,6 @@ export class Workload implements Load<Kv.Kv> {
       client.boot()
       for (let caller = 0; caller < options.callers; caller++) this.later(client, `${client.name}.${caller}`)
     }
-  }
-
-  get isDone(): boolean {
-    return this.issued >= this.options.operations && this.open === 0
   }
 
   get probed(): boolean {
@@ -200,7 +195,6 @@ export class Workload implements Load<Kv.Kv> {
     const { cluster: { watch: { rules }, world }, prng } = this
     const timeoutMillis = prng.pick([1000, 5000, 5000, 5000])
     const { pauses } = client
-    this.open++
     const late = world.after((timeoutMillis + lateMillis) / clockRateMin, () => {
       const wasPaused = client.pauses > pauses || client.machine?.isPaused === true
       rules.check("a call ends by its deadline", wasPaused, () => `a ${kind} of ${timeoutMillis} ms at ${client.name}`)
@@ -208,7 +202,6 @@ export class Workload implements Load<Kv.Kv> {
     client.call(kind === "rare" ? "rare" : "hot", (service) => use(service, timeoutMillis), (exit) => {
       late()
       rules.check("a call ends by its deadline", true, () => "")
-      this.open--
       if (exit === undefined) return answered(kind === "write" ? "Unknown" : "Failed")
       if (Exit.isSuccess(exit)) return answered(exit.value)
       const error = exit.cause.reasons.find(Cause.isFailReason)?.error
