@@ -67,7 +67,9 @@ export const analyse = (history: ReadonlyArray<KvOperation>): Analysis => {
   const { claims, sights } = evidence(history)
   const { known, writtenAt } = merge(claims, breaches)
   const floors = realTime(history, breaches)
-  const holes = holesOf(history, known, breaches)
+  const { highest, holes } = holesOf(history, known, breaches)
+  const untold = untoldDeletes(history)
+  const beyond = Array.from(untold, (_, position) => highest + 1 + position)
   const expected = new Set(history.map(({ input }) => "expected" in input ? input.expected : 0))
   const guesses = new Map<KvOperation, Guess>()
   for (const operation of history) {
@@ -79,6 +81,7 @@ export const analyse = (history: ReadonlyArray<KvOperation>): Analysis => {
     const revisions = holes.filter((hole) =>
       hole > floor && (told === undefined || told === hole) && mayTake(input, hole, known, mine)
     )
+    if (untold.has(operation)) revisions.push(...beyond)
     guesses.set(operation, { revisions, told: revisions.filter((hole) => known.has(hole) || expected.has(hole)) })
   }
   fill(holes, guesses, breaches)
@@ -224,12 +227,30 @@ const realTime = (
   return floors
 }
 
-/** The revisions up to the highest one told that went to no answered write, in ascending order. */
+/**
+ * Deletes of unknown outcome whose revision may be beyond the highest one told: a get that finds nothing tells no revision, and so may be all that anybody saw of them.
+ * Of puts there is nothing to see but their revision.
+ */
+const untoldDeletes = (history: ReadonlyArray<KvOperation>): ReadonlySet<KvOperation> => {
+  const missedAt = new Map<string, number>()
+  for (const { input, output, return: at } of history) {
+    const answer = Option.getOrUndefined(output)
+    if (input._tag !== "Get" || answer?._tag !== "Range" || answer.revision !== undefined) continue
+    if (answer.kvs.length === 0) missedAt.set(input.key, Math.max(at, missedAt.get(input.key) ?? 0))
+  }
+  return new Set(history.filter(({ call, input, output }) =>
+    Option.isNone(output) &&
+    (input._tag === "Delete" || (input._tag === "CompareAndDelete" && input.expected !== 0)) &&
+    call < (missedAt.get(input.key) ?? 0)
+  ))
+}
+
+/** The highest revision told, and those up to it that went to no answered write, in ascending order. */
 const holesOf = (
   history: ReadonlyArray<KvOperation>,
   known: ReadonlyMap<number, Claim>,
   breaches: Array<Breach>
-): ReadonlyArray<number> => {
+): { readonly highest: number; readonly holes: ReadonlyArray<number> } => {
   let highest = initialRevision
   let by: KvOperation | undefined
   for (const operation of history) {
@@ -239,13 +260,13 @@ const holesOf = (
   const writes = history.filter(({ input }) => isWrite(input)).length
   if (by !== undefined && highest - initialRevision > writes) {
     breaches.push({ rule: "Dense", message: `revision ${highest} after ${writes} writes at most`, shownBy: [by] })
-    return []
+    return { highest, holes: [] }
   }
   const holes: Array<number> = []
   for (let revision = initialRevision + 1; revision <= highest; revision++) {
     if (known.get(revision)?.writer === undefined) holes.push(revision)
   }
-  return holes
+  return { highest, holes }
 }
 
 /** Whether a write of unknown outcome can have taken `hole`, by what is known of that revision, of its value, and of its key around then. */
@@ -272,7 +293,7 @@ const fill = (
 ): void => {
   const holder = new Map<KvOperation, number>()
   const takers = new Map(holes.map((hole) => [hole, [] as Array<KvOperation>]))
-  for (const [operation, { revisions }] of guesses) for (const hole of revisions) takers.get(hole)!.push(operation)
+  for (const [operation, { revisions }] of guesses) for (const hole of revisions) takers.get(hole)?.push(operation)
   const give = (hole: number, tried: Set<KvOperation>): boolean => {
     for (const operation of takers.get(hole)!) {
       if (tried.has(operation)) continue
