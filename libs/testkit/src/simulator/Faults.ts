@@ -11,6 +11,9 @@ import { name } from "./Names.ts"
 /** How long a process lives that dies again and again, and is started again at once. */
 const lifeMeanMillis = 200
 
+/** Mean time between two replacements of voters, where they come one after the other. */
+const swapMillis = 1000
+
 /**
  * Where leaders fall: mean time that one is left in peace now and then, or hears nothing, the time after which it is tried again with one who has kept its place, and
  * the time after which whoever fell comes back at the latest.
@@ -30,7 +33,8 @@ export class Faults<Services> {
     for (const kind of faultKinds) {
       // a stream for each, so that leaving one out does not change the others
       const prng = cluster.world.prng.fork()
-      if (isFollowUp(kind)) this.unseatLeaders(kind, prng, options.meanMillis[kind])
+      if (kind === "reform") this.splitHalves(prng, options.meanMillis[kind])
+      else if (isFollowUp(kind)) this.unseatLeaders(kind, prng, options.meanMillis[kind])
       else if (options.meanMillis[kind] !== Infinity) this.again(kind, prng, options.meanMillis[kind])
     }
   }
@@ -49,7 +53,7 @@ export class Faults<Services> {
   }
 
   /** Leaders fall soon after their election, and those that fell before come back in an order of their own: never more than a minority is gone. */
-  private unseatLeaders(kind: FollowUp, prng: Prng, meanMillis: number): void {
+  private unseatLeaders(kind: Exclude<FollowUp, "reform">, prng: Prng, meanMillis: number): void {
     if (meanMillis === Infinity) return
     const { cluster } = this
     const fallen: Array<() => void> = []
@@ -72,7 +76,7 @@ export class Faults<Services> {
   }
 
   /** Ends a leadership. How the leader comes back. */
-  private end(kind: FollowUp, leader: SimMember<Services>, prng: Prng): () => void {
+  private end(kind: Exclude<FollowUp, "reform">, leader: SimMember<Services>, prng: Prng): () => void {
     switch (kind) {
       case "topple":
         return this.topple(leader, prng)
@@ -134,6 +138,32 @@ export class Faults<Services> {
       if (prng.chance(0.5)) member.crash()
       else member.kill()
       member.boot()
+    }
+  }
+
+  /** Voters are replaced one by one; soon after a joint configuration has begun, those that come and those that go are cut apart, each with half of the others. */
+  private splitHalves(prng: Prng, meanMillis: number): void {
+    if (meanMillis === Infinity) return
+    const { cluster } = this
+    const { world } = cluster
+    const swap = (): void => {
+      if (this.isOver) return
+      cluster.swap()
+      world.after(prng.exponential(swapMillis), swap)
+    }
+    world.after(prng.exponential(swapMillis), swap)
+    cluster.onJoint = ({ outgoing, voters }) => {
+      if (this.isOver || prng.chance(0.3)) return
+      this.hit("reform")
+      const staying = prng.shuffled(voters.filter((id) => outgoing.includes(id)))
+      const half = Math.floor(staying.length / 2)
+      const coming = [...voters.filter((id) => !outgoing.includes(id)), ...staying.slice(0, half)]
+      const going = [...outgoing.filter((id) => !voters.includes(id)), ...staying.slice(half)]
+      world.after(prng.exponential(meanMillis), () => {
+        if (this.isOver) return
+        cluster.say(`fault reform ${coming.map(name).join(" ")} from ${going.map(name).join(" ")}`)
+        this.cutFor(pairs(coming, going), (heal) => world.after(prng.exponential(backMillis), heal))
+      })
     }
   }
 

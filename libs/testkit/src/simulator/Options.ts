@@ -35,8 +35,8 @@ export interface Options {
   readonly network: NetworkOptions
   readonly sockets: SocketOptions
   /**
-   * Mean time between two faults of a kind, of all members together; for `topple`, `freeze` and `revote`, from an election to the end of whoever won it. Infinity for
-   * none.
+   * Mean time between two faults of a kind, of all members together; for `topple`, `freeze` and `revote`, from an election to the end of whoever won it; for `reform`,
+   * from the beginning of a joint configuration to the cut. Infinity for none.
    */
   readonly meanMillis: { readonly [Kind in FaultKind]: number }
   /** Of the founding members, those that hold no data; where there are some, some of those that join hold none either. */
@@ -73,6 +73,7 @@ export const faultKinds = [
   "topple",
   "revote",
   "freeze",
+  "reform",
   "promote",
   "rot",
   "misdirect"
@@ -80,9 +81,9 @@ export const faultKinds = [
 export type FaultKind = (typeof faultKinds)[number]
 
 /** Kinds that strike after something else, and not on their own. */
-export type FollowUp = "topple" | "revote" | "freeze"
+export type FollowUp = "topple" | "revote" | "freeze" | "reform"
 export const isFollowUp = (kind: FaultKind): kind is FollowUp =>
-  kind === "topple" || kind === "revote" || kind === "freeze"
+  kind === "topple" || kind === "revote" || kind === "freeze" || kind === "reform"
 
 const none = Object.fromEntries(faultKinds.map((kind) => [kind, Infinity])) as Options["meanMillis"]
 
@@ -114,34 +115,43 @@ export const without = (options: Options, left: ReadonlyArray<Part>): Options =>
 
 export const draw = (prng: Prng): Options => {
   const options = drawSteady(prng)
-  return prng.chance(0.3) ? turbulent(prng, options) : options
+  return prng.chance(0.4) ? turbulent(prng, options) : options
 }
 
 /**
- * One leader after another falls shortly after its election, with entries on few members and hardly anybody else to disturb it: what the hard cases of an election are
- * made of (figure 8 of the Raft paper), which many faults at once only blur.
+ * What the hard cases of elections, reads and changes of members are made of, with hardly anything else to disturb them: many faults at once only blur them.
+ *
+ * - `topple`: one leader after another falls shortly after its election, with entries on few members (figure 8 of the Raft paper).
+ * - `freeze`: leaders are left in the belief that they lead, while many read.
+ * - `revote`: voters start again right after their vote, and leaders are forgotten by everybody at once.
+ * - `reform`: voters are replaced, and while both halves of a joint configuration are asked, a cut leaves a majority of each alone.
  */
 const turbulent = (prng: Prng, options: Options): Options => {
-  const regime = prng.pick(["topple", "freeze", "revote"])
+  const regime = prng.pick(["topple", "freeze", "revote", "reform"] as const)
   const hopMillis = options.network.delayMeanMillis + options.syncMillis
+  const readers = regime === "freeze" ? { millis: 30_000, operations: 900, clients: 4, callers: 3, keys: 2 } : {
+    millis: 60_000,
+    operations: 300,
+    clients: 1 + prng.below(2)
+  }
   return {
     ...options,
-    millis: 60_000,
+    ...readers,
     // of three, nobody is elected in a term that the other one has voted in
     members: regime === "revote" ? 5 : prng.pick([3, 3, 5]),
     witnesses: 0,
-    operations: regime === "freeze" ? 500 : 300,
-    clients: regime === "freeze" ? 4 : 1 + prng.below(2),
     electionTimeoutMillis: 300,
     heartbeatMillis: 30,
     messageEntriesMax: 1,
     meanMillis: {
       ...none,
       kill: prng.chance(0.2) ? 5000 : Infinity,
-      [regime]: hopMillis * prng.pick(regime === "topple" ? [1, 3, 10] : [3, 10, 30])
+      [regime]: hopMillis * prng.pick(meanHops[regime])
     }
   }
 }
+
+const meanHops = { topple: [1, 3, 10], freeze: [3, 10, 30], revote: [3, 10, 30], reform: [0.3, 1, 3] }
 
 const drawSteady = (prng: Prng): Options => {
   const orNone = (value: number) => prng.chance(0.5) ? value : 0

@@ -45,6 +45,8 @@ export class SimCluster<Services = never> {
   clients: ReadonlyArray<SimClient> = []
   /** Gets whoever has just been seen to lead a term that is later than all before. */
   onLeader: (member: SimMember<Services>, term: Term) => void = () => {}
+  /** Gets each joint configuration that a leader goes by. */
+  onJoint: (configuration: Configuration.Configuration) => void = () => {}
   /** A disk is lost or damaged and not made up for yet; a second one must wait, or no quorum may have what was acknowledged. */
   isRebuilding = false
   /** Whose disk was damaged, as of which start. */
@@ -59,6 +61,7 @@ export class SimCluster<Services = never> {
   private readonly restarting = new Set<MemberId>()
   private count = 0
   private termSeen: Term = 0
+  private jointSeen: Configuration.Configuration | undefined
   private changesUnderWay = 0
 
   constructor(
@@ -113,6 +116,7 @@ export class SimCluster<Services = never> {
         this.termSeen = status.term
         this.onLeader(member, status.term)
       }
+      if (status.role === "Leader" && Configuration.isJoint(status.configuration)) this.begun(status.configuration)
       if (status.removed) this.retire(member)
       if (this.trace === undefined) continue
       const role = `${status.role} in term ${status.term}, ${describe(status.configuration)}`
@@ -120,6 +124,12 @@ export class SimCluster<Services = never> {
       this.roles.set(member.id, role)
       this.say(`${name(member.id)} ${role}`)
     }
+  }
+
+  private begun(joint: Configuration.Configuration): void {
+    if (joint === this.jointSeen) return
+    this.jointSeen = joint
+    this.onJoint(joint)
   }
 
   /** Starts again what has stopped by itself, after a while, as whoever supervises processes would. */
@@ -176,6 +186,18 @@ export class SimCluster<Services = never> {
 
   leave(id: MemberId): void {
     if (!this.isRebuilding) this.change({ _tag: "Leave", id, force: false })
+  }
+
+  /** Somebody new takes the place of a voter that lives. */
+  swap(): void {
+    const { configuration } = this.leading ?? {}
+    if (configuration === undefined || configuration.members.length > configuration.voters.length) return
+    // whoever was to come before, and did not, tries again
+    const waiting = this.members.find(({ id }) => Configuration.find(configuration, id) === undefined)
+    const member = waiting ?? this.add(Option.none(), false)
+    member.boot()
+    const replaces = Option.some(this.prng.pick(configuration.voters))
+    this.change({ _tag: "Join", member: memberOf(Number.parseInt(member.id, 16), false), replaces })
   }
 
   /** The disk is gone, and a new member takes the place. False if the cluster cannot spare it now. */

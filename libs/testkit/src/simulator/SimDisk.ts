@@ -16,7 +16,8 @@ export class SimDisk {
   private readonly memory: MemoryDisk.MemoryDisk["Service"]
   readonly directory: string
   private readonly usualMillis: number
-  private delayMillis: number
+  /** Of the syncs that may be under way. */
+  private slowestMillis = 0
   /** What the last durable write covers. */
   private last: { readonly path: string; readonly from: number; readonly to: number } | undefined
   /** Where the next write into the directory goes instead. */
@@ -29,7 +30,7 @@ export class SimDisk {
     this.disk = disk
     this.memory = memory
     this.directory = directory
-    this.usualMillis = this.delayMillis = syncMillis
+    this.usualMillis = syncMillis
     memory.setDelay(syncMillis)
     this.layer = Layer.succeed(Disk.Disk, {
       ...disk,
@@ -60,13 +61,14 @@ export class SimDisk {
 
   /** From now on each sync takes so long; those under way take what they take. */
   slow(millis: number): void {
-    this.delayMillis = millis
+    this.slowestMillis = Math.max(this.slowestMillis, millis)
     this.memory.setDelay(millis)
   }
 
   /** Syncs take as long as before. True if one that is under way may hang on. */
   speedUp(): boolean {
-    const hangs = this.delayMillis > 1000
+    const hangs = this.slowestMillis > 1000
+    this.slowestMillis = 0
     this.slow(this.usualMillis)
     return hangs
   }
@@ -125,7 +127,7 @@ export class SimDisk {
   private get settled(): Effect.Effect<void> {
     return Effect.sync(() => {
       this.astray = undefined
-      this.slow(this.usualMillis)
+      this.speedUp()
     })
   }
 
