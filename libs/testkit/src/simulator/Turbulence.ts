@@ -1,0 +1,177 @@
+/**
+ * What strikes after something else, in the regimes that `Options` calls turbulent: leaders that fall after their election, or are left in the belief that they lead, voters
+ * that start again after their vote, and cuts between the halves of a joint configuration.
+ */
+import type { MemberId, Term } from "@dkv/raft"
+import { name } from "./Names.ts"
+import type { FollowUp } from "./Options.ts"
+import type { Prng } from "./Prng.ts"
+import { pairs } from "./Scene.ts"
+import type { Scene } from "./Scene.ts"
+import type { SimMember } from "./SimMember.ts"
+
+/** Mean time between two replacements of voters, where they come one after the other. */
+const swapMillis = 1000
+
+/**
+ * Where leaders fall: mean time that one is left in peace now and then, or hears nothing, the time after which it is tried again with one who has kept its place, and
+ * the time after which whoever fell comes back at the latest.
+ */
+const restMillis = 1000
+const deafMillis = 300
+const againMillis = 1000
+const backMillis = 2000
+
+/** Begins a regime. Without a mean there is none. */
+export const begin = <Services>(scene: Scene<Services>, kind: FollowUp, prng: Prng, meanMillis: number): void => {
+  if (meanMillis === Infinity) return
+  if (kind === "reform") return splitHalves(scene, prng, meanMillis)
+  unseatLeaders(scene, kind, prng, meanMillis)
+  if (kind === "revote") restartVoters(scene, prng)
+}
+
+type Unseating = Exclude<FollowUp, "reform">
+
+/** Leaders fall soon after their election, and those that fell before come back in an order of their own: never more than a minority is gone. */
+const unseatLeaders = <Services>(scene: Scene<Services>, kind: Unseating, prng: Prng, meanMillis: number): void => {
+  const { cluster } = scene
+  const fallen: Array<() => void> = []
+  const unseat = (leader: SimMember<Services>, term: Term): void => {
+    if (scene.isOver || cluster.watch.termLed !== term) return
+    scene.hit(kind)
+    cluster.say(`fault ${kind} ${name(leader.id)}`)
+    const most = Math.floor((cluster.members.length - 1) / 2)
+    while (fallen.length >= most) fallen.splice(prng.below(fallen.length), 1)[0]!()
+    fallen.push(end(scene, kind, leader, prng))
+    // it may have kept its place
+    cluster.world.after(againMillis, () => unseat(leader, term))
+  }
+  cluster.onLeader = (leader, term) => {
+    // now and then long enough to get something done
+    const millis = prng.exponential(prng.chance(0.1) ? restMillis : meanMillis)
+    cluster.world.after(millis, () => unseat(leader, term))
+  }
+}
+
+/** Ends a leadership. How the leader comes back. */
+const end = <Services>(
+  scene: Scene<Services>,
+  kind: Unseating,
+  leader: SimMember<Services>,
+  prng: Prng
+): () => void => {
+  switch (kind) {
+    case "topple":
+      return topple(scene, leader, prng)
+    case "freeze":
+      return freeze(scene, leader, prng)
+    case "revote":
+      if (prng.chance(0.5)) scene.restart([leader], prng)
+      else forsake(scene, leader, prng)
+      return () => {}
+  }
+}
+
+/** Cuts the leader off or stops it. How it comes back. */
+const topple = <Services>(scene: Scene<Services>, leader: SimMember<Services>, prng: Prng): () => void => {
+  if (prng.chance(0.6)) {
+    const { members, network } = scene.cluster
+    const cuts = pairs([leader.id], members.map(({ id }) => id).filter((id) => id !== leader.id))
+    for (const [from, to] of cuts) network.cut(from, to)
+    return backInTime(scene, () => {
+      for (const [from, to] of cuts) network.heal(from, to)
+    })
+  }
+  if (prng.chance(0.5)) leader.crash()
+  else leader.kill()
+  return backInTime(scene, () => leader.boot())
+}
+
+/** Leaves the leader in the belief that it leads: it stands still, or gives leadership away and hears only what was on its way before. How it comes back. */
+const freeze = <Services>(scene: Scene<Services>, leader: SimMember<Services>, prng: Prng): () => void => {
+  const { members, network } = scene.cluster
+  if (prng.chance(0.5)) {
+    leader.machine?.pause()
+    return backInTime(scene, () => leader.machine?.resume())
+  }
+  for (const { id } of members) if (id !== leader.id) network.clog(id, leader.id, prng.exponential(deafMillis))
+  scene.cluster.handOver(leader)
+  return () => {}
+}
+
+/**
+ * One member does not hear the leader any more, and misses nothing, as nobody writes. Later nobody hears it; at that moment all others start again, and know of no
+ * leader.
+ */
+const forsake = <Services>(scene: Scene<Services>, leader: SimMember<Services>, prng: Prng): void => {
+  const { clients, members, world } = scene.cluster
+  const [deaf, ...others] = prng.shuffled(members.filter((member) => member !== leader))
+  if (deaf === undefined) return
+  const later = (heal: () => void) => world.after(backMillis, heal)
+  for (const client of clients) client.pause()
+  scene.cutFor(pairs([leader.id], [deaf.id]), later)
+  world.after(prng.exponential(deafMillis) + deafMillis, () => {
+    for (const client of clients) client.resume()
+    if (scene.isOver) return
+    scene.cutFor(pairs([leader.id], others.map(({ id }) => id)), later)
+    scene.restart(others, prng)
+  })
+}
+
+/** Some candidates are heard by one voter only, who starts again as soon as it has voted: the others elect somebody in the same term, and ask it for the same vote. */
+const restartVoters = <Services>(scene: Scene<Services>, prng: Prng): void => {
+  const { cluster } = scene
+  const { watch } = cluster
+  const asked = new Map<MemberId, MemberId>()
+  watch.onStand = (candidate) => {
+    if (scene.isOver || prng.chance(0.5)) return
+    const [voter, ...deaf] = prng.shuffled(cluster.members.map(({ id }) => id).filter((id) => id !== candidate))
+    if (voter === undefined) return
+    asked.set(voter, candidate)
+    scene.cutFor(pairs([candidate], deaf), (heal) => cluster.world.after(prng.exponential(backMillis), heal))
+  }
+  watch.onVote = (from, to) => {
+    if (scene.isOver || asked.get(from) !== to) return
+    asked.delete(from)
+    cluster.say(`${name(from)} starts again`)
+    scene.cutFor(pairs([to], [from]), (heal) => cluster.world.after(prng.exponential(backMillis), heal))
+    // not while it is at it
+    cluster.world.after(0, () => scene.isOver || scene.restart(cluster.members.filter(({ id }) => id === from), prng))
+  }
+}
+
+/** Voters are replaced one by one; soon after a joint configuration has begun, those that come and those that go are cut apart, each with half of the others. */
+const splitHalves = <Services>(scene: Scene<Services>, prng: Prng, meanMillis: number): void => {
+  const { cluster } = scene
+  const { world } = cluster
+  const swap = (): void => {
+    if (scene.isOver) return
+    cluster.swap()
+    world.after(prng.exponential(swapMillis), swap)
+  }
+  world.after(prng.exponential(swapMillis), swap)
+  cluster.onJoint = ({ outgoing, voters }) => {
+    if (scene.isOver || prng.chance(0.3)) return
+    scene.hit("reform")
+    const staying = prng.shuffled(voters.filter((id) => outgoing.includes(id)))
+    const half = Math.floor(staying.length / 2)
+    const coming = [...voters.filter((id) => !outgoing.includes(id)), ...staying.slice(0, half)]
+    const going = [...outgoing.filter((id) => !voters.includes(id)), ...staying.slice(half)]
+    world.after(prng.exponential(meanMillis), () => {
+      if (scene.isOver) return
+      cluster.say(`fault reform ${coming.map(name).join(" ")} from ${going.map(name).join(" ")}`)
+      scene.cutFor(pairs(coming, going), (heal) => world.after(prng.exponential(backMillis), heal))
+    })
+  }
+}
+
+/** Once, at the latest after a while. */
+const backInTime = <Services>(scene: Scene<Services>, back: () => void): () => void => {
+  let isDone = false
+  const giveBack = () => {
+    if (!isDone && !scene.isOver) back()
+    isDone = true
+  }
+  scene.cluster.world.after(backMillis, giveBack)
+  return giveBack
+}
