@@ -45,3 +45,21 @@ describe("planted bugs", () => {
       }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)), 120_000)
   }
 })
+
+describe("a table of two client sessions", () => {
+  it.live("evicts them all the time, and nothing is wrong", () =>
+    Effect.gen(function*() {
+      const worker = yield* Copy.make({
+        name: "few sessions",
+        file: "libs/raft/src/Limits.ts",
+        find: "export const sessionsMax = 4096",
+        replace: "export const sessionsMax = 2"
+      })
+      const failures = yield* Pool.run({ from: 1, count: 12, without: [], workers: 2, worker }).pipe(
+        Stream.map(({ failure }) => failure),
+        Stream.filter((failure) => failure !== null),
+        Stream.runCollect
+      )
+      assert.deepStrictEqual(failures, [])
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)), 120_000)
+})

@@ -35,6 +35,8 @@ export interface MemberOptions extends
   readonly onLog: (message: string) => void
 }
 
+type Look = readonly [RaftNode.Status, ReadonlyArray<RaftNode.Gauge>]
+
 export class SimMember<Services = never> {
   readonly id: MemberId
   readonly witness: boolean
@@ -64,6 +66,7 @@ export class SimMember<Services = never> {
   private readonly options: MemberOptions
   private readonly prng: Prng
   private running: Fiber.Fiber<unknown, unknown> | undefined
+  private looking: Effect.Effect<Look> = Effect.never
 
   constructor(
     world: World,
@@ -97,8 +100,11 @@ export class SimMember<Services = never> {
     const machine = this.machine = this.world.machine({ rate: clockRate, wallMillis, onLog })
     this.stopped = undefined
     const live = Effect.gen({ self: this }, function*() {
-      this.services = yield* Layer.build(this.layer(machine))
-      return yield* Context.get(this.services, RaftNode.RaftNode).stopped
+      const services = yield* Layer.build(this.layer(machine))
+      const node = Context.get(services, RaftNode.RaftNode)
+      this.looking = Effect.zip(node.status, node.gauges)
+      this.services = services
+      return yield* node.stopped
     })
     this.running = machine.fork(Effect.scoped(live))
     this.running.addObserver((exit) => {
@@ -150,21 +156,12 @@ export class SimMember<Services = never> {
   }
 
   status(): RaftNode.Status | undefined {
-    const { node } = this
-    return node === undefined ? undefined : Effect.runSync(node.status)
+    return this.look()?.[0]
   }
 
   /** What `status` says, and how full its queues are. */
-  look(): readonly [RaftNode.Status, ReadonlyArray<RaftNode.Gauge>] | undefined {
-    const { node } = this
-    return node === undefined ? undefined : Effect.runSync(Effect.zip(node.status, node.gauges))
-  }
-
-  /** Of a member that runs. */
-  private get node(): RaftNode.RaftNode["Service"] | undefined {
-    return this.services === undefined || this.machine?.isPaused === true
-      ? undefined
-      : Context.get(this.services, RaftNode.RaftNode)
+  look(): Look | undefined {
+    return this.services === undefined || this.machine?.isPaused === true ? undefined : Effect.runSync(this.looking)
   }
 
   private halt(): boolean {
