@@ -7,6 +7,7 @@ import { faultKinds, isFollowUp } from "./Options.ts"
 import type { Prng } from "./Prng.ts"
 import { pairs, Scene } from "./Scene.ts"
 import type { SimCluster } from "./SimCluster.ts"
+import type { SimDisk } from "./SimDisk.ts"
 import * as Turbulence from "./Turbulence.ts"
 
 /** How long a process lives that dies again and again, and is started again at once. */
@@ -16,7 +17,7 @@ export class Faults<Services> {
   private readonly scene: Scene<Services>
 
   constructor(cluster: SimCluster<Services>, options: Options) {
-    this.scene = new Scene(cluster)
+    this.scene = new Scene(cluster, options)
     for (const kind of faultKinds) {
       // a stream for each, so that leaving one out does not change the others
       const prng = cluster.world.prng.fork()
@@ -169,10 +170,15 @@ export class Faults<Services> {
       case "promote":
         return cluster.promote()
       case "rot":
-      case "misdirect":
-        if (!cluster.damage(member, (disk) => kind === "rot" ? disk.rot(prng) : disk.misdirect(prng))) return false
+      case "misdirect": {
+        const leader = prng.chance(0.5) ? cluster.leader : undefined
+        const damage = (disk: SimDisk) => kind === "rot" ? disk.rot(prng) : disk.misdirect(prng)
+        if (!cluster.damage(leader ?? member, damage)) return false
+        // somebody new is told what stands in its log
+        if (leader !== undefined) cluster.standBy()
         later(() => cluster.scrub())
         return
+      }
       default:
         if (client === undefined) return false
         ClientFaults.strike(cluster, client, kind, prng, millis, later)

@@ -119,39 +119,48 @@ export const draw = (prng: Prng): Options => {
 }
 
 /**
- * What the hard cases of elections, reads and changes of members are made of, with hardly anything else to disturb them: many faults at once only blur them.
+ * What the hard cases of elections, reads, changes of members and repair are made of, with hardly anything else to disturb them: many faults at once only blur them.
  *
  * - `topple`: one leader after another falls shortly after its election, with entries on few members (figure 8 of the Raft paper).
  * - `freeze`: leaders are left in the belief that they lead, while many read.
  * - `revote`: voters start again right after their vote, and leaders are forgotten by everybody at once.
  * - `reform`: voters are replaced, and while both halves of a joint configuration are asked, a cut leaves a majority of each alone.
+ * - `decay`: disks rot, that of the leader more often than others, and somebody new is told what stands there.
  */
 const turbulent = (prng: Prng, options: Options): Options => {
-  const regime = prng.pick(["topple", "freeze", "revote", "reform"] as const)
+  const regime = prng.pick(["topple", "freeze", "revote", "reform", "decay"] as const)
   const hopMillis = options.network.delayMeanMillis + options.syncMillis
-  const readers = regime === "freeze" ? { millis: 30_000, operations: 900, clients: 4, callers: 3, keys: 2 } : {
+  const hops = (counts: ReadonlyArray<number>) => hopMillis * prng.pick(counts)
+  // a lease has to last longer than it takes to start again and be elected
+  const electionTimeoutMillis = regime === "revote" ? 1000 : 300
+  const calm = {
+    ...options,
     millis: 60_000,
     operations: 300,
-    clients: 1 + prng.below(2)
-  }
-  return {
-    ...options,
-    ...readers,
-    // of three, nobody is elected in a term that the other one has voted in
-    members: regime === "revote" ? 5 : prng.pick([3, 3, 5]),
+    clients: 1 + prng.below(2),
+    members: prng.pick([3, 3, 5]),
     witnesses: 0,
-    electionTimeoutMillis: 300,
-    heartbeatMillis: 30,
-    messageEntriesMax: 1,
-    meanMillis: {
-      ...none,
-      kill: prng.chance(0.2) ? 5000 : Infinity,
-      [regime]: hopMillis * prng.pick(meanHops[regime])
+    electionTimeoutMillis,
+    heartbeatMillis: electionTimeoutMillis / 10,
+    messageEntriesMax: 1
+  }
+  const means = { ...none, kill: prng.chance(0.2) ? 5000 : Infinity }
+  switch (regime) {
+    case "topple":
+      return { ...calm, meanMillis: { ...means, topple: hops([1, 3, 10]) } }
+    case "freeze": {
+      const readers = { millis: 30_000, operations: 900, clients: 4, callers: 3, keys: 2 }
+      return { ...calm, ...readers, meanMillis: { ...means, freeze: hops([3, 10, 30]) } }
     }
+    case "revote":
+      // of three, nobody is elected in a term that the other one has voted in
+      return { ...calm, members: 5, meanMillis: { ...means, revote: hops([3, 10, 30]) } }
+    case "reform":
+      return { ...calm, meanMillis: { ...means, reform: hops([0.3, 1, 3]) } }
+    case "decay":
+      return { ...calm, millis: 30_000, meanMillis: { ...means, rot: 2000, misdirect: 4000, promote: 4000 } }
   }
 }
-
-const meanHops = { topple: [1, 3, 10], freeze: [3, 10, 30], revote: [3, 10, 30], reform: [0.3, 1, 3] }
 
 const drawSteady = (prng: Prng): Options => {
   const orNone = (value: number) => prng.chance(0.5) ? value : 0

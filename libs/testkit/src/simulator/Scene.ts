@@ -1,6 +1,6 @@
 /** What faults of all kinds share: the cluster that they strike, whether they are over, how often they struck, and how they cut links and start members again. */
 import type { MemberId } from "@dkv/raft"
-import type { FaultKind } from "./Options.ts"
+import type { FaultKind, Options } from "./Options.ts"
 import type { Prng } from "./Prng.ts"
 import type { SimCluster } from "./SimCluster.ts"
 import type { SimMember } from "./SimMember.ts"
@@ -8,11 +8,13 @@ import type { SimMember } from "./SimMember.ts"
 export class Scene<Services> {
   readonly hits = new Map<FaultKind, number>()
   readonly cluster: SimCluster<Services>
+  readonly electionTimeoutMillis: number
   /** No more faults from now on; those that are there stay. */
   isOver = false
 
-  constructor(cluster: SimCluster<Services>) {
+  constructor(cluster: SimCluster<Services>, { electionTimeoutMillis }: Options) {
     this.cluster = cluster
+    this.electionTimeoutMillis = electionTimeoutMillis
   }
 
   hit(kind: FaultKind): void {

@@ -188,6 +188,17 @@ export class SimCluster<Services = never> {
     if (!this.isRebuilding) this.change({ _tag: "Leave", id, force: false })
   }
 
+  /** Somebody new learns, and is promoted by nobody but `promote`. */
+  standBy(): void {
+    if (this.members.length >= membersMax) return
+    this.add(Option.none(), false).boot()
+    this.change({
+      _tag: "Join",
+      member: { ...memberOf(this.count, false), autoPromote: false },
+      replaces: Option.none()
+    })
+  }
+
   /** Somebody new takes the place of a voter that lives. */
   swap(): void {
     const { configuration } = this.leading ?? {}
@@ -233,10 +244,17 @@ export class SimCluster<Services = never> {
     return this.damaged !== undefined
   }
 
+  /** Who leads, and runs. */
+  get leader(): SimMember<Services> | undefined {
+    return this.members.find((member) => {
+      const status = member.status()
+      return status?.role === "Leader" && status.term === this.watch.termLed
+    })
+  }
+
   /** What the leader says. */
   private get leading(): RaftNode.Status | undefined {
-    return this.members.flatMap((member) => member.status() ?? [])
-      .find(({ role, term }) => role === "Leader" && term === this.watch.termLed)
+    return this.leader?.status()
   }
 
   /**

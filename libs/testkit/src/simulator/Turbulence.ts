@@ -14,13 +14,13 @@ import type { SimMember } from "./SimMember.ts"
 const swapMillis = 1000
 
 /**
- * Where leaders fall: mean time that one is left in peace now and then, or hears nothing, the time after which it is tried again with one who has kept its place, and
- * the time after which whoever fell comes back at the latest.
+ * Where leaders fall: mean time that one is left in peace now and then, or hears nothing; the time after which whoever fell comes back at the latest; and the time after
+ * which it is tried again with one who has kept its place.
  */
 const restMillis = 1000
 const deafMillis = 300
-const againMillis = 1000
 const backMillis = 2000
+const againMillis = { topple: 1000, freeze: 1000, revote: 5000 }
 
 /** Begins a regime. Without a mean there is none. */
 export const begin = <Services>(scene: Scene<Services>, kind: FollowUp, prng: Prng, meanMillis: number): void => {
@@ -44,7 +44,7 @@ const unseatLeaders = <Services>(scene: Scene<Services>, kind: Unseating, prng: 
     while (fallen.length >= most) fallen.splice(prng.below(fallen.length), 1)[0]!()
     fallen.push(end(scene, kind, leader, prng))
     // it may have kept its place
-    cluster.world.after(againMillis, () => unseat(leader, term))
+    cluster.world.after(againMillis[kind], () => unseat(leader, term))
   }
   cluster.onLeader = (leader, term) => {
     // now and then long enough to get something done
@@ -110,7 +110,7 @@ const forsake = <Services>(scene: Scene<Services>, leader: SimMember<Services>, 
   const later = (heal: () => void) => world.after(backMillis, heal)
   for (const client of clients) client.pause()
   scene.cutFor(pairs([leader.id], [deaf.id]), later)
-  world.after(prng.exponential(deafMillis) + deafMillis, () => {
+  world.after(prng.exponential(scene.electionTimeoutMillis) + scene.electionTimeoutMillis, () => {
     for (const client of clients) client.resume()
     if (scene.isOver) return
     scene.cutFor(pairs([leader.id], others.map(({ id }) => id)), later)
