@@ -8,7 +8,7 @@
 import { Kv } from "@dkv/kv"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Exit } from "effect"
-import { Ask, Options, Prng, SimCluster, Stack } from "../src/simulator/index.ts"
+import { Ask, Names, Options, Prng, SimCluster, Stack } from "../src/simulator/index.ts"
 
 const electionTimeoutMillis = 300
 
@@ -83,19 +83,19 @@ const serve = (cluster: Cluster): void => {
 const survives = (members: number, leader: number, cuts: ReadonlyArray<Cut>): boolean => {
   const cluster = start(members)
   const { world } = cluster
-  const id = SimCluster.idOf(leader)
+  const id = Names.idOf(leader)
   serve(cluster)
   let askedAt = -Infinity
   advance(cluster, 60_000, `m${leader} leads`, () => {
     if (leaderOf(cluster)?.id === id) return true
     if (world.now - askedAt < 1000) return false
     askedAt = world.now
-    cluster.transfer(id)
+    cluster.operator.transfer(id)
     return false
   })
   serve(cluster)
   const { termLed } = cluster.watch
-  for (const [from, to] of cuts) cluster.network.cut(SimCluster.idOf(from), SimCluster.idOf(to))
+  for (const [from, to] of cuts) cluster.network.cut(Names.idOf(from), Names.idOf(to))
   // at any time within the bound, and from then on
   const until = world.now + boundMillis
   advance(cluster, boundMillis + 1000, "time passes", () => world.now >= until)

@@ -142,19 +142,19 @@ export class Faults<Services> {
         member.machine?.jump(prng.between(-3_600_000, 3_600_000))
         return
       case "transfer":
-        cluster.transfer(member.id)
+        cluster.operator.transfer(member.id)
         return
       case "join":
-        cluster.join()
+        cluster.operator.join()
         return
       case "leave":
-        cluster.leave(member.id)
+        cluster.operator.leave(member.id)
         return
       case "configure":
-        cluster.configure(prng.chance(0.7))
+        cluster.operator.configure(prng.chance(0.7))
         return
       case "lostDisk":
-        return cluster.loseDisk(member)
+        return cluster.operator.loseDisk(member)
       case "fullDisk": {
         const { disk } = member
         if (disk === undefined) return false
@@ -168,15 +168,15 @@ export class Faults<Services> {
         return
       }
       case "promote":
-        return cluster.promote()
+        return cluster.operator.promote()
       case "rot":
       case "misdirect": {
         const leader = prng.chance(0.5) ? cluster.leader : undefined
         const damage = (disk: SimDisk) => kind === "rot" ? disk.rot(prng) : disk.misdirect(prng)
-        if (!cluster.damage(leader ?? member, damage)) return false
+        if (!cluster.operator.damage(leader ?? member, damage)) return false
         // somebody new is told what stands in its log
-        if (leader !== undefined) cluster.standBy()
-        later(() => cluster.scrub())
+        if (leader !== undefined) cluster.operator.standBy()
+        later(() => cluster.operator.scrub())
         return
       }
       default:

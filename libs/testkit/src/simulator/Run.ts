@@ -99,7 +99,7 @@ const live = <Services>(
     while (!until()) {
       if (!world.step()) return "nothing is runnable, and no timer is set"
       cluster.look()
-      if (isHealed) cluster.restart()
+      if (isHealed) cluster.operator.restart()
       if (watch.rules.violation !== undefined) return watch.rules.violation
     }
     return undefined
@@ -111,7 +111,7 @@ const live = <Services>(
   isHealed = true
   heal(cluster)
   const upAt = world.now
-  const isUp = () => !cluster.isDamaged && cluster.members.every((member) => member.status() !== undefined)
+  const isUp = () => !cluster.operator.isDamaged && cluster.members.every((member) => member.status() !== undefined)
   const starting = advance(() => world.now - upAt > (isUp() ? settleMillis : recoverMillis))
   if (starting !== undefined) return starting
   if (!isUp()) return `liveness: members do not come up: ${describe(cluster, cluster.members.map(({ id }) => id))}`
@@ -130,7 +130,7 @@ const heal = <Services>(cluster: SimCluster<Services>): void => {
   network.healAll()
   sockets.healAll()
   for (const client of clients) client.resume()
-  cluster.scrub()
+  cluster.operator.scrub()
   for (const member of members) {
     member.machine?.resume()
     member.healDisk()

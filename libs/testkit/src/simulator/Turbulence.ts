@@ -95,7 +95,7 @@ const freeze = <Services>(scene: Scene<Services>, leader: SimMember<Services>, p
     return backInTime(scene, () => leader.machine?.resume())
   }
   for (const { id } of members) if (id !== leader.id) network.clog(id, leader.id, prng.exponential(deafMillis))
-  scene.cluster.handOver(leader)
+  scene.cluster.operator.handOver(leader)
   return () => {}
 }
 
@@ -146,7 +146,7 @@ const splitHalves = <Services>(scene: Scene<Services>, prng: Prng, meanMillis: n
   const { world } = cluster
   const swap = (): void => {
     if (scene.isOver) return
-    cluster.swap()
+    cluster.operator.swap()
     world.after(prng.exponential(swapMillis), swap)
   }
   world.after(prng.exponential(swapMillis), swap)
