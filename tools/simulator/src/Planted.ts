@@ -145,6 +145,12 @@ export const planted: ReadonlyArray<Planted> = [
     replace: "if (configuration.voters.length > 0) return incoming"
   },
   {
+    name: "go to another configuration in one step",
+    file: `${core}/Membership.ts`,
+    find: "changesVoters(core.configuration, next) ? joint(core.configuration, next) : next",
+    replace: "next"
+  },
+  {
     name: "let a learner count",
     file: `${core}/Quorum.ts`,
     find: ": Math.min(majorityValue(configuration.voters, valueOf), majorityValue(configuration.outgoing, valueOf))",

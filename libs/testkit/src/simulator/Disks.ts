@@ -1,10 +1,11 @@
 /**
- * What is on the disks of all members, and the rules about it: log matching; what was synced survives; what is read is what was written; a quorum of durable logs, and on
+ * What is on the disks of all members, and the rules about it: log matching; what was synced survives; what is read is what was written; quorums of configurations that overlap; a quorum of durable logs, and on
  * how many disks an entry is with its data.
  */
 import { EntryKind } from "@dkv/raft"
 import type { Entry, LogIndex, LogStore, MemberId, Term, Configuration } from "@dkv/raft"
 import { name } from "./Names.ts"
+import { haveOverlap } from "./Overlap.ts"
 import type { Rules } from "./Rules.ts"
 import { firstLost, Shadow } from "./Shadow.ts"
 
@@ -89,6 +90,7 @@ export class Disks {
       }
       if (write._tag === "Append") this.appended(id, shadow, write.entries)
       shadow.apply(write)
+      if (write._tag === "Append") this.reformed(id, shadow, write.entries[0]!.index)
     }
   }
 
@@ -125,6 +127,19 @@ export class Disks {
         }
       }
       previousTerm = entry.term
+    }
+  }
+
+  /** What stands in a log from `firstIndex` on follows on what stands before it. */
+  private reformed(id: MemberId, { configurations }: Shadow, firstIndex: LogIndex): void {
+    for (const [position, { configuration, index }] of configurations.entries()) {
+      const before = configurations[position - 1]
+      if (before === undefined || index < firstIndex) continue
+      this.rules.check(
+        "quorums of one configuration and the next overlap",
+        haveOverlap(before.configuration, configuration),
+        () => `${name(id)} has a configuration at ${index} whose quorums miss some of the one at ${before.index}`
+      )
     }
   }
 

@@ -1,5 +1,13 @@
 /** What one member has on its disk, as far as syncs have said. */
-import type { HardState, LogIndex, LogStore, Term } from "@dkv/raft"
+import { EntryKind } from "@dkv/raft"
+import type { Configuration, Entry, HardState, LogIndex, LogStore, Term } from "@dkv/raft"
+import * as ConfigurationCodec from "@dkv/raft/codec/ConfigurationCodec"
+
+/** A configuration that stands in a log. */
+export interface Standing {
+  readonly index: LogIndex
+  readonly configuration: Configuration.Configuration
+}
 
 export class Shadow {
   hardState: HardState.HardState = { term: 0, vote: "" }
@@ -7,6 +15,8 @@ export class Shadow {
   previousTerm: Term = 0
   /** Terms of the entries behind `previousIndex`. */
   terms: Array<Term> = []
+  /** Those that are behind `previousIndex`, in order. */
+  configurations: Array<Standing> = []
 
   /** Of a log that was opened. */
   static of(recovered: LogStore.Recovered): Shadow {
@@ -14,6 +24,7 @@ export class Shadow {
     shadow.hardState = recovered.hardState
     shadow.previousIndex = recovered.previousIndex
     shadow.previousTerm = recovered.previousTerm
+    shadow.configurations = recovered.configurations.map(standing)
     for (const [position, run] of recovered.termRuns.entries()) {
       const end = recovered.termRuns[position + 1]?.index ?? recovered.lastIndex + 1
       for (let index = run.index; index < end; index++) shadow.terms.push(run.term)
@@ -39,12 +50,20 @@ export class Shadow {
       this.previousIndex = write.index
       this.previousTerm = write.term
       this.terms = []
+      this.configurations = []
     } else {
-      this.terms.length = Math.max(0, write.entries[0]!.index - this.previousIndex - 1)
-      for (const entry of write.entries) this.terms.push(entry.term)
+      const { index } = write.entries[0]!
+      this.terms.length = Math.max(0, index - this.previousIndex - 1)
+      this.configurations = this.configurations.filter((before) => before.index < index)
+      for (const entry of write.entries) {
+        this.terms.push(entry.term)
+        if (entry.kind === EntryKind.Configuration) this.configurations.push(standing(entry))
+      }
     }
   }
 }
+
+const standing = ({ data, index }: Entry.Entry): Standing => ({ index, configuration: ConfigurationCodec.decode(data) })
 
 /** The first entry that was synced and is neither there nor replaced, as a write under way when the machine stopped may have done. */
 export const firstLost = (before: Shadow, after: Shadow): LogIndex | undefined => {
