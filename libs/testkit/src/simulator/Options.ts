@@ -115,7 +115,7 @@ export const without = (options: Options, left: ReadonlyArray<Part>): Options =>
 
 export const draw = (prng: Prng): Options => {
   const options = drawSteady(prng)
-  return prng.chance(0.4) ? turbulent(prng, options) : options
+  return prng.chance(0.5) ? turbulent(prng, options) : options
 }
 
 /**
@@ -150,13 +150,13 @@ const turbulent = (prng: Prng, options: Options): Options => {
       return { ...calm, meanMillis: { ...means, topple: hops([1, 3, 10]) } }
     case "freeze": {
       const readers = { millis: 30_000, operations: 900, clients: 4, callers: 3, keys: 2 }
-      return { ...calm, ...readers, meanMillis: { ...means, freeze: hops([3, 10, 30]) } }
+      return { ...calm, ...readers, meanMillis: { ...means, freeze: prng.pick([300, 1000]) } }
     }
     case "revote":
       // of three, nobody is elected in a term that the other one has voted in
       return { ...calm, members: 5, meanMillis: { ...means, revote: hops([3, 10, 30]) } }
     case "reform":
-      return { ...calm, meanMillis: { ...means, reform: hops([0.3, 1, 3]) } }
+      return { ...calm, meanMillis: { ...means, reform: hops([0.1, 0.3, 1]) } }
     case "decay":
       return { ...calm, millis: 30_000, meanMillis: { ...means, rot: 2000, misdirect: 4000, promote: 4000 } }
   }

@@ -1,6 +1,6 @@
 /** A world, the members in it, the network between them, and whoever operates them. */
 import { Configuration } from "@dkv/raft"
-import type { MemberId, Term } from "@dkv/raft"
+import type { MemberId, RaftNode, Term } from "@dkv/raft"
 import { Option } from "effect"
 import { idOf, memberOf, name } from "./Names.ts"
 import { Operator } from "./Operator.ts"
@@ -29,7 +29,7 @@ export class SimCluster<Services = never> {
   /** Gets whoever has just been seen to lead a term that is later than all before. */
   onLeader: (member: SimMember<Services>, term: Term) => void = () => {}
   /** Gets each joint configuration that a leader goes by. */
-  onJoint: (configuration: Configuration.Configuration) => void = () => {}
+  onJoint: (configuration: Configuration.Configuration, leader: MemberId) => void = () => {}
   private readonly stack: Stack<Services>
   private readonly options: Options
   private readonly trace: ((line: string) => void) | undefined
@@ -93,7 +93,7 @@ export class SimCluster<Services = never> {
         this.termSeen = status.term
         this.onLeader(member, status.term)
       }
-      if (status.role === "Leader" && Configuration.isJoint(status.configuration)) this.begun(status.configuration)
+      if (status.role === "Leader" && Configuration.isJoint(status.configuration)) this.begun(status)
       if (status.removed) this.retire(member)
       if (this.trace === undefined) continue
       const role = `${status.role} in term ${status.term}, ${describe(status.configuration)}`
@@ -103,10 +103,10 @@ export class SimCluster<Services = never> {
     }
   }
 
-  private begun(joint: Configuration.Configuration): void {
-    if (joint === this.jointSeen) return
-    this.jointSeen = joint
-    this.onJoint(joint)
+  private begun({ configuration, id }: RaftNode.Status): void {
+    if (configuration === this.jointSeen) return
+    this.jointSeen = configuration
+    this.onJoint(configuration, id)
   }
 
   /** Who leads, and runs. */

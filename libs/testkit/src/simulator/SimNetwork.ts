@@ -51,6 +51,7 @@ export class SimNetwork {
   private readonly pairs = new Map<string, Pair>()
   private readonly cuts = new Set<string>()
   private readonly clogs = new Map<string, number>()
+  private readonly lags = new Map<string, number>()
   private isCalm = false
 
   constructor(world: World, options: NetworkOptions) {
@@ -100,12 +101,18 @@ export class SimNetwork {
   healAll(): void {
     this.cuts.clear()
     this.clogs.clear()
+    this.lags.clear()
     for (const id of this.ports.keys()) this.connectAll(id)
   }
 
   /** Holds back everything sent in this direction for a while. */
   clog(from: MemberId, to: MemberId, millis: number): void {
     this.clogs.set(directionOf(from, to), this.world.now + millis)
+  }
+
+  /** Everything sent in this direction takes so much longer; 0 for no longer than usual. */
+  lag(from: MemberId, to: MemberId, millis: number): void {
+    this.lags.set(directionOf(from, to), millis)
   }
 
   /** From now on frames are delayed and nothing else. */
@@ -138,7 +145,8 @@ export class SimNetwork {
     const { prng, world } = this
     const key = `${directionOf(from, to)}:${lane}`
     const clogged = Math.max(0, (this.clogs.get(directionOf(from, to)) ?? 0) - world.now)
-    let at = world.now + clogged + delayMinMillis + prng.exponential(delayMeanMillis - delayMinMillis)
+    const held = clogged + (this.lags.get(directionOf(from, to)) ?? 0)
+    let at = world.now + held + delayMinMillis + prng.exponential(delayMeanMillis - delayMinMillis)
     const overtakes = prng.chance(reorder) && !this.isCalm
     if (overtakes) this.framesOvertaking++
     else {

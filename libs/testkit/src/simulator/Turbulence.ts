@@ -13,6 +13,13 @@ import type { SimMember } from "./SimMember.ts"
 /** Mean time between two replacements of voters, where they come one after the other. */
 const swapMillis = 1000
 
+/** How far behind a leader falls, and how long it takes to fall behind by half of that time. */
+const lagMillis = 1000
+const lagStepMillis = 20
+
+/** Mean time between the ends of two clogs that end together. */
+const clogMillis = 20
+
 /**
  * Where leaders fall: mean time that one is left in peace now and then, or hears nothing; the time after which whoever fell comes back at the latest; and the time after
  * which it is tried again with one who has kept its place.
@@ -20,7 +27,7 @@ const swapMillis = 1000
 const restMillis = 1000
 const deafMillis = 300
 const backMillis = 2000
-const againMillis = { topple: 1000, freeze: 1000, revote: 5000 }
+const againMillis = { topple: 1000, freeze: 3000, revote: 5000 }
 
 /** Begins a regime. Without a mean there is none. */
 export const begin = <Services>(scene: Scene<Services>, kind: FollowUp, prng: Prng, meanMillis: number): void => {
@@ -28,6 +35,7 @@ export const begin = <Services>(scene: Scene<Services>, kind: FollowUp, prng: Pr
   if (kind === "reform") return splitHalves(scene, prng, meanMillis)
   unseatLeaders(scene, kind, prng, meanMillis)
   if (kind === "revote") restartVoters(scene, prng)
+  if (kind === "freeze") clogDeposed(scene, prng)
 }
 
 type Unseating = Exclude<FollowUp, "reform">
@@ -87,16 +95,46 @@ const topple = <Services>(scene: Scene<Services>, leader: SimMember<Services>, p
   return backInTime(scene, () => leader.boot())
 }
 
-/** Leaves the leader in the belief that it leads: it stands still, or gives leadership away and hears only what was on its way before. How it comes back. */
+/**
+ * Leaves the leader in the belief that it leads: it stands still, or gives leadership away and hears nobody (`clogDeposed`), or hears what was said long ago. How it comes
+ * back.
+ */
 const freeze = <Services>(scene: Scene<Services>, leader: SimMember<Services>, prng: Prng): () => void => {
-  const { members, network } = scene.cluster
-  if (prng.chance(0.5)) {
+  const roll = prng.next()
+  if (roll < 0.3) {
     leader.machine?.pause()
     return backInTime(scene, () => leader.machine?.resume())
   }
-  for (const { id } of members) if (id !== leader.id) network.clog(id, leader.id, prng.exponential(deafMillis))
-  scene.cluster.operator.handOver(leader)
+  if (roll < 0.6) scene.cluster.operator.handOver(leader)
+  else lagBehind(scene, leader.id)
   return () => {}
+}
+
+/** What a leader hears becomes older and older, without a gap in which it would miss somebody; then nobody hears it any more, and it goes on hearing that they do. */
+const lagBehind = <Services>(scene: Scene<Services>, leader: MemberId): void => {
+  const { members, network, world } = scene.cluster
+  const others = members.map(({ id }) => id).filter((id) => id !== leader)
+  const grow = (millis: number): void => {
+    if (scene.isOver) return
+    for (const id of others) network.lag(id, leader, millis)
+    if (millis < lagMillis) return void world.after(lagStepMillis, () => grow(millis + lagStepMillis / 2))
+    scene.cutFor(others.map((id) => [leader, id] as const), (heal) => world.after(backMillis, heal))
+    world.after(backMillis, () => {
+      if (scene.isOver) return
+      for (const id of others) network.lag(id, leader, 0)
+    })
+  }
+  grow(0)
+}
+
+/** A leader that has asked somebody to take over hears nobody for a while, and then first what was said before: it does not know whether that has happened. */
+const clogDeposed = <Services>(scene: Scene<Services>, prng: Prng): void => {
+  const { members, network, watch } = scene.cluster
+  watch.onHandOver = (leader) => {
+    if (scene.isOver) return
+    const millis = deafMillis + prng.exponential(deafMillis)
+    for (const { id } of members) if (id !== leader) network.clog(id, leader, millis + prng.exponential(clogMillis))
+  }
 }
 
 /**
@@ -107,13 +145,13 @@ const forsake = <Services>(scene: Scene<Services>, leader: SimMember<Services>, 
   const { clients, members, world } = scene.cluster
   const [deaf, ...others] = prng.shuffled(members.filter((member) => member !== leader))
   if (deaf === undefined) return
-  const later = (heal: () => void) => world.after(backMillis, heal)
+  const aloneMillis = prng.exponential(scene.electionTimeoutMillis) + scene.electionTimeoutMillis
   for (const client of clients) client.pause()
-  scene.cutFor(pairs([leader.id], [deaf.id]), later)
-  world.after(prng.exponential(scene.electionTimeoutMillis) + scene.electionTimeoutMillis, () => {
+  scene.cutFor(pairs([leader.id], [deaf.id]), (heal) => world.after(aloneMillis + backMillis, heal))
+  world.after(aloneMillis, () => {
     for (const client of clients) client.resume()
     if (scene.isOver) return
-    scene.cutFor(pairs([leader.id], others.map(({ id }) => id)), later)
+    scene.cutFor(pairs([leader.id], others.map(({ id }) => id)), (heal) => world.after(backMillis, heal))
     scene.restart(others, prng)
   })
 }
@@ -150,10 +188,12 @@ const splitHalves = <Services>(scene: Scene<Services>, prng: Prng, meanMillis: n
     world.after(prng.exponential(swapMillis), swap)
   }
   world.after(prng.exponential(swapMillis), swap)
-  cluster.onJoint = ({ outgoing, voters }) => {
+  cluster.onJoint = ({ outgoing, voters }, leader) => {
     if (scene.isOver || prng.chance(0.3)) return
     scene.hit("reform")
     const staying = prng.shuffled(voters.filter((id) => outgoing.includes(id)))
+    // those that come may know of it alone
+    if (prng.chance(0.7)) staying.sort((one, other) => Number(other === leader) - Number(one === leader))
     const half = Math.floor(staying.length / 2)
     const coming = [...voters.filter((id) => !outgoing.includes(id)), ...staying.slice(0, half)]
     const going = [...outgoing.filter((id) => !voters.includes(id)), ...staying.slice(half)]
@@ -161,6 +201,8 @@ const splitHalves = <Services>(scene: Scene<Services>, prng: Prng, meanMillis: n
       if (scene.isOver) return
       cluster.say(`fault reform ${coming.map(name).join(" ")} from ${going.map(name).join(" ")}`)
       scene.cutFor(pairs(coming, going), (heal) => world.after(prng.exponential(backMillis), heal))
+      // both sides have to elect somebody
+      if (prng.chance(0.7)) scene.restart(cluster.members.filter(({ id }) => id === leader), prng)
     })
   }
 }

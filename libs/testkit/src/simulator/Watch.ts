@@ -35,6 +35,8 @@ export class Watch {
   readonly witnessing = new Map<string, number>()
   /** Gets whoever asks for votes, once per term. */
   onStand: (candidate: MemberId) => void = () => {}
+  /** Gets whoever asks somebody to take over. */
+  onHandOver: (leader: MemberId) => void = () => {}
   /** Gets whoever tells somebody its vote, and whom. */
   onVote: (from: MemberId, to: MemberId) => void = () => {}
   lastApplied: { readonly index: LogIndex; readonly term: Term } = { index: 0, term: 0 }
@@ -67,6 +69,8 @@ export class Watch {
     if (shadow === undefined) return
     const message = Codec.decode(frame)
     switch (message._tag) {
+      case "TimeoutNow":
+        return this.onHandOver(from)
       case "VoteRequest":
         if (message.preVote || this.stood.get(from) === message.term) return
         this.stood.set(from, message.term)
