@@ -67,10 +67,18 @@ class ModelLoad<Services, State, Input, Output> implements Load<Services> {
     const next = (): void =>
       this.call("probe", members, (carriedOut) => {
         if (carriedOut) left--
-        if (left > 0) this.cluster.world.after(retryMillis, next)
-        else this.isAnswered = true
+        if (left > 0) return void this.cluster.world.after(retryMillis, next)
+        this.isAnswered = true
+        const { callers, clients } = this.options
+        for (let caller = 0; caller < callers * clients; caller++) this.rest(`probe.${caller}`, members)
       })
     next()
+  }
+
+  private rest(client: string, members: ReadonlyArray<SimMember<Services>>): void {
+    if (this.issued >= this.options.operations) return
+    this.issued++
+    this.call(client, members, () => this.rest(client, members))
   }
 
   verdict(): Verdict {

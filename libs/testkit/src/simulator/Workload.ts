@@ -74,7 +74,8 @@ export class Workload implements Load<Kv.Kv> {
       this.call(client, "probe", { _tag: "Range", prefix: "" }, (done) => {
         if (!done) return again(read)
         this.isAnswered = true
-        this.later(client, "probe")
+        const { callers, clients } = this.options
+        for (let caller = 0; caller < callers * clients; caller++) this.later(client, `probe.${caller}`)
       })
     const again = (attempt: () => void) => this.cluster.world.after(downMillis, attempt)
     again(write)
