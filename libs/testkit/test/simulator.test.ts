@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Options, Run } from "../src/simulator/index.ts"
 
-const seeds = 48
+const seeds = 36
 
 describe("the simulator", () => {
   it("does the same again with the same seed, event for event", () => {

@@ -29,8 +29,8 @@ describe("planted bugs", () => {
     "acknowledge before the sync",
     "tell a vote before its sync",
     "count oneself before the sync",
-    "carry out a repeated forward",
-    "let a witness stand for election",
+    "apply twice",
+    "truncate an acknowledged entry",
     "tell a witness before a disk has the data"
   ]
   for (const bug of planted.filter(({ name }) => soonFound.includes(name))) {
