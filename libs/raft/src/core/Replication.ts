@@ -197,12 +197,16 @@ export const settle = (core: Core): void => {
 const durableIndexOf = (core: Core, id: MemberId): LogIndex =>
   id === core.id ? core.durableIndex : core.progress.get(id)?.match ?? 0
 
-/** An entry is committed when a quorum has it durably and it is of the leader's own term; earlier ones with it (Raft paper §5.4.2). */
+/**
+ * An entry is committed when a quorum has it durably, with its data where that was promised, and it is of the leader's own term; earlier ones with it (Raft paper
+ * §5.4.2). Witnesses may have been told of an entry by a configuration that promised less.
+ */
 const advanceCommit = (core: Core): void => {
   core.matchChanged = false
-  const index = Quorum.committedValue(
-    core.configuration,
-    (id) => durableIndexOf(core, id)
+  const valueOf = (id: MemberId) => durableIndexOf(core, id)
+  const index = Math.min(
+    Quorum.committedValue(core.configuration, valueOf),
+    Quorum.copiedValue(core.configuration, valueOf)
   )
   if (index <= core.commitIndex || core.log.termAt(index) !== core.term) return
   core.commitTo(index)

@@ -163,6 +163,26 @@ describe("what a witness is sent", () => {
     assert.notInclude(script.node(2).trace, "a")
   })
 
+  it("nor do they in one half of a joint change that came behind what they were told", () => {
+    // simulator, seed 1692: a member that holds data leaves, and the other one lacks the last entries
+    const script = new Script({ voters: [1, 2, 3, 4], witnesses: [3, 4] })
+    script.elect(1)
+    script.isolated.add(2)
+    script.stalled.add(3).add(4)
+    const before = script.core(1).commitIndex
+    script.propose(1, "a")
+    script.run()
+    const left = script.change(1, leave(1))
+    script.run()
+    script.stalled.clear()
+    script.run()
+    assert.strictEqual(script.core(1).progress.get(idOf(3))!.match, before + 1)
+    assert.strictEqual(script.core(1).commitIndex, before)
+    script.isolated.clear()
+    script.pass(1000)
+    assert.strictEqual(script.outcome(1, left), "done")
+  })
+
   it("and a probe says where its log ends, even while there is nothing to send", () => {
     const script = new Script({ voters: [1, 2, 3, 4], witnesses: [4] })
     script.elect(1)
