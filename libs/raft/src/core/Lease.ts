@@ -40,7 +40,7 @@ export const holds = (core: Core, now: number): boolean => {
   if (core.role !== "Leader" || !configuration.settings.leaderLeases) return false
   if (core.askedToStand || core.transfer !== undefined || core.commitIndex < core.leaderSince) return false
   const known = Math.max(core.leaderSince, core.configurationIndex)
-  const since = Quorum.committedValue(configuration, (id) => {
+  const since = Quorum.reachedValue(configuration, (id) => {
     if (id === core.id) return now
     const progress = core.progress.get(id)
     return progress !== undefined && progress.match >= known ? progress.confirmedAt : -Infinity

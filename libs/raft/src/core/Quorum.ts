@@ -27,8 +27,8 @@ const majorityValue = (voters: ReadonlyArray<MemberId>, valueOf: (id: MemberId) 
 
 const ascending = (a: number, b: number) => a - b
 
-/** The highest value that a quorum has reached: the commit index when `valueOf` is a match index. 0 when nobody may vote. */
-export const committedValue = (configuration: Configuration, valueOf: (id: MemberId) => number): number =>
+/** The highest value that a quorum has reached, witnesses and all. 0 when nobody may vote. */
+export const reachedValue = (configuration: Configuration, valueOf: (id: MemberId) => number): number =>
   configuration.voters.length === 0
     ? 0
     : Math.min(majorityValue(configuration.voters, valueOf), majorityValue(configuration.outgoing, valueOf))
@@ -95,6 +95,17 @@ export const copiedValue = (configuration: Configuration, valueOf: (id: MemberId
       copiedIn(configuration, configuration.voters, valueOf),
       copiedIn(configuration, configuration.outgoing, valueOf)
     )
+
+/**
+ * The commit index, when `valueOf` is a match index: what a quorum has reached, and enough full voters of each half with it. Witnesses may have been told of an entry by
+ * a configuration that promised fewer copies.
+ */
+export const committedValue = (configuration: Configuration, valueOf: (id: MemberId) => number): number => {
+  const reached = reachedValue(configuration, valueOf)
+  return configuration.members.some(({ witness }) => witness)
+    ? Math.min(reached, copiedValue(configuration, valueOf))
+    : reached
+}
 
 /**
  * How many full voters hold what is committed, at least: the copies of the data that an acknowledgement guarantees. 0 when nobody may vote.

@@ -96,7 +96,7 @@ export const abandon = (core: Core): void => {
 }
 
 const confirm = (core: Core): void => {
-  const confirmed = Quorum.committedValue(
+  const confirmed = Quorum.reachedValue(
     core.configuration,
     (id) => id === core.id ? core.round : core.progress.get(id)?.round ?? 0
   )

@@ -197,16 +197,12 @@ export const settle = (core: Core): void => {
 const durableIndexOf = (core: Core, id: MemberId): LogIndex =>
   id === core.id ? core.durableIndex : core.progress.get(id)?.match ?? 0
 
-/**
- * An entry is committed when a quorum has it durably, with its data where that was promised, and it is of the leader's own term; earlier ones with it (Raft paper
- * §5.4.2). Witnesses may have been told of an entry by a configuration that promised less.
- */
+/** An entry is committed when a quorum has it durably and it is of the leader's own term; earlier ones with it (Raft paper §5.4.2). */
 const advanceCommit = (core: Core): void => {
   core.matchChanged = false
-  const valueOf = (id: MemberId) => durableIndexOf(core, id)
-  const index = Math.min(
-    Quorum.committedValue(core.configuration, valueOf),
-    Quorum.copiedValue(core.configuration, valueOf)
+  const index = Quorum.committedValue(
+    core.configuration,
+    (id) => durableIndexOf(core, id)
   )
   if (index <= core.commitIndex || core.log.termAt(index) !== core.term) return
   core.commitTo(index)

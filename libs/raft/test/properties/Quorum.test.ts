@@ -61,7 +61,7 @@ describe("quorum", () => {
     }
   })
 
-  it("the committed value is the highest that a quorum has reached, wherever the members stand", () => {
+  it("the value reached is the highest that a quorum has, wherever the members stand, and without witnesses it is committed", () => {
     let state = 7
     const next = (bound: number) => {
       state = (Math.imul(state, 1103515245) + 12345) >>> 0
@@ -74,6 +74,7 @@ describe("quorum", () => {
       for (let value = 0; value < 6; value++) {
         if (naiveQuorum(configuration, (id) => values.get(id)! >= value)) expected = value
       }
+      assert.strictEqual(Quorum.reachedValue(configuration, (id) => values.get(id)!), expected)
       assert.strictEqual(Quorum.committedValue(configuration, (id) => values.get(id)!), expected)
     }
   })
@@ -144,6 +145,23 @@ describe("quorum", () => {
         assert.strictEqual(Quorum.copies({ ...empty, voters }), Quorum.majority(count))
       }
       assert.strictEqual(Quorum.copies(empty), 0)
+    })
+
+    it("what is committed is on a quorum, and with its data on as many as was promised in each half", () => {
+      let state = 13
+      for (const { configuration, isFull } of cases) {
+        const values = new Map(ids.map((id) => {
+          state = (Math.imul(state, 1103515245) + 12345) >>> 0
+          return [id, (state >>> 8) % 7]
+        }))
+        const has = (value: number) => (id: string) => values.get(id)! >= value
+        const enough = new Set(holders(configuration, isFull))
+        const expected = [6, 5, 4, 3, 2, 1].find((value) => {
+          const bits = ids.reduce((all, id, at) => isFull(id) && has(value)(id) ? all | (1 << at) : all, 0)
+          return naiveQuorum(configuration, has(value)) && enough.has(bits)
+        })
+        assert.strictEqual(Quorum.committedValue(configuration, (id) => values.get(id)!), expected ?? 0)
+      }
     })
 
     it("witnesses are told of what members with data hold that could commit it with all the witnesses", () => {
