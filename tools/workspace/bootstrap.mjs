@@ -4,6 +4,7 @@
  *
  *     node tools/workspace/bootstrap.mjs start|test|check|fix|build|bench|sim [arguments]
  */
+import { failures, forget } from "./FailedTests.mjs"
 import { install, root } from "./install.mjs"
 import { systemLibraries } from "./libraries.mjs"
 import { run } from "./run.mjs"
@@ -11,10 +12,13 @@ import { run } from "./run.mjs"
 const ci = process.env.CI !== undefined && process.env.CI !== "" && process.env.CI !== "false"
 const nxArguments = ["--output-style=stream", ...(ci ? ["--skip-nx-cache"] : [])]
 
-/** A task is a sequence of commands; the arguments of the script go to the last one. `native` says that it opens RocksDB. */
+/**
+ * A task is a sequence of commands; the arguments of the script go to the last one. `native` says that it opens RocksDB, `tests` that what
+ * failed is named once more at the end.
+ */
 const tasks = {
   start: { native: true, commands: [["node", "tools/cluster/src/main.ts"]] },
-  test: { native: true, commands: [["nx", "run-many", "--targets=test", ...nxArguments]] },
+  test: { native: true, tests: true, commands: [["nx", "run-many", "--targets=test", ...nxArguments]] },
   check: {
     native: false,
     commands: [["nx", "run-many", "--targets=format,boundaries,lint,typecheck", "--nx-bail=false", ...nxArguments]]
@@ -43,12 +47,17 @@ const main = async () => {
       return 1
     }
   }
+  if (task.tests) forget()
   let code = 0
   for (const [index, [command, ...fixed]] of task.commands.entries()) {
     const last = index === task.commands.length - 1
-    const status = await run(command, [...fixed, ...(last ? rest : [])], { cwd: root, replace: last && code === 0 })
+    const status = await run(command, [...fixed, ...(last ? rest : [])], {
+      cwd: root,
+      replace: last && !task.tests && code === 0
+    })
     if (status !== 0 && code === 0) code = status
   }
+  if (task.tests && code !== 0) console.error(failures() ?? "No test failed by itself: see what is printed above.")
   return code
 }
 

@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { spawnSync } from "node:child_process"
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
-import { fileURLToPath } from "node:url"
+import { fileURLToPath, pathToFileURL } from "node:url"
 
 const tool = dirname(dirname(fileURLToPath(import.meta.url)))
 
@@ -50,5 +52,46 @@ describe("bootstrap", () => {
     const [missing, other] = stdout.split("\n")
     assert.match(missing!, /needs the system library libatomic\.so\.1.*sudo apt-get install libatomic1/)
     assert.match(other!, /RocksDB does not load on this machine \(Error: wrong ELF class\)/)
+  })
+
+  it("a failed test, a suite that fails around its tests and a file that does not load are named once more, with where and why", () => {
+    const directory = mkdtempSync(join(tmpdir(), "dkv-failed-tests-"))
+    try {
+      const reporter = pathToFileURL(join(tool, "FailedTests.mjs")).href
+      const vitest = import.meta.resolve("vitest")
+      const failures = join(directory, "failures.txt")
+      writeFileSync(
+        join(directory, "vitest.config.mjs"),
+        `
+        import FailedTests from ${JSON.stringify(reporter)}
+        export default { test: { reporters: [new FailedTests({ path: ${JSON.stringify(failures)} })] } }
+        `
+      )
+      writeFileSync(
+        join(directory, "some.test.js"),
+        `
+        import { afterAll, describe, expect, it } from ${JSON.stringify(vitest)}
+        it("holds", () => {})
+        describe("a suite", () => {
+          it("does not hold", () => expect(1).toBe(2))
+          afterAll(() => { throw new Error("left open") })
+        })
+        `
+      )
+      writeFileSync(join(directory, "broken.test.js"), "throw new Error('does not load')")
+      const { status } = spawnSync(
+        join(dirname(dirname(tool)), "node_modules", ".bin", "vitest"),
+        ["run", "--config", "vitest.config.mjs"],
+        { cwd: directory, encoding: "utf8" }
+      )
+      const text = readFileSync(failures, "utf8")
+      assert.strictEqual(status, 1)
+      assert.match(text, /some\.test\.js: a suite > does not hold\n {4}expected 1 to be 2.*\n {4}at .*some\.test\.js:5/)
+      assert.match(text, /some\.test\.js: a suite\n {4}left open/)
+      assert.match(text, /broken\.test\.js\n {4}does not load/)
+      assert.notMatch(text, /holds/)
+    } finally {
+      rmSync(directory, { recursive: true, force: true })
+    }
   })
 })
