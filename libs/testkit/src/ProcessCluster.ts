@@ -102,7 +102,7 @@ export const make = Effect.fnUntraced(
       ])
       seat.running = Option.some(running)
       return running
-    })
+    }, Effect.uninterruptible)
 
     const spawn = (logFile: string, args: ReadonlyArray<string>) =>
       Effect.acquireRelease(
@@ -123,7 +123,7 @@ export const make = Effect.fnUntraced(
         seat.running = Option.none()
         yield* running.signal(signal)
         return yield* running.ended
-      }),
+      }, Effect.uninterruptible),
       robData: (seat) => Effect.sync(() => Fs.rmSync(seat.directory, { recursive: true, force: true })),
       logTail: (seat) =>
         Fs.existsSync(seat.logFile) ? Fs.readFileSync(seat.logFile, "utf8").split("\n").slice(-15).join("\n") : ""

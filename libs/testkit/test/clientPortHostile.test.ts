@@ -105,6 +105,7 @@ describe("over HTTP, the client port cuts off", () => {
       yield* breathing
       assert.strictEqual(yield* port.connections, 1)
       assert.isAtLeast(yield* untilAlone(port, 12_000), 9_000)
+      yield* until(() => peer.isClosed)
       assert.match(said(peer), /^HTTP\/1.1 408 Request Timeout/)
     }).pipe(Effect.scoped))
 
@@ -117,6 +118,7 @@ describe("over HTTP, the client port cuts off", () => {
       peer.socket.write("GET /he")
       yield* breathing
       assert.isAtLeast(yield* untilAlone(port, 12_000), 9_000)
+      yield* until(() => peer.isClosed)
       assert.match(said(peer), /HTTP\/1.1 408 Request Timeout/)
     }).pipe(Effect.scoped))
 

@@ -133,12 +133,19 @@ describe("a cluster of three processes", () => {
   it.live("SIGTERM hands leadership over and exits with 0", () =>
     Effect.gen(function*() {
       const cluster = yield* started(3)
-      const leader = yield* Driver.leaderOf(cluster)
-      const others = cluster.seats.filter((seat) => seat !== leader)
-      const ended = yield* cluster.stop(leader, "SIGTERM")
-      assert.deepStrictEqual(ended, { code: 0, signal: null }, cluster.logTail(leader))
-      assert.include(cluster.logTail(leader), "leadership handed over")
-      assert.notStrictEqual(yield* Driver.leaderOf(cluster, others), leader)
+      // On a busy machine a follower may take longer to stand for election than the leader waits for it.
+      const handOver = Effect.gen(function*() {
+        const leader = yield* Driver.leaderOf(cluster)
+        const ended = yield* cluster.stop(leader, "SIGTERM")
+        const log = cluster.logTail(leader)
+        assert.deepStrictEqual(ended, { code: 0, signal: null }, log)
+        yield* Driver.leaderOf(cluster)
+        if (log.includes("leadership handed over")) return Option.some(leader)
+        assert.include(log, "leadership could not be handed over")
+        yield* cluster.start(leader)
+        return Option.none()
+      })
+      yield* Driver.eventually("a leader hands over before it stops", handOver)
     }).pipe(Effect.scoped), minutes(3))
 
   it.live(

@@ -28,3 +28,10 @@ export const pauseMeanMillis = (
   { millis, operations }: Options,
   { callers, issued, now }: { readonly callers: number; readonly issued: number; readonly now: number }
 ): number => Math.max(0, millis - now) * callers / Math.max(1, operations - issued)
+
+/** Calls that one caller makes after healing, at most: a core that serves is done with them long before it is given up. */
+const restMax = 100
+
+/** How many callers make the calls that are left after healing. */
+export const restCallers = ({ callers, clients, operations }: Options, issued: number): number =>
+  Math.max(callers * clients, Math.ceil((operations - issued) / restMax))

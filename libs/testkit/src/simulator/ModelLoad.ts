@@ -7,7 +7,7 @@ import * as History from "../linearizability/History.ts"
 import type { Model } from "../linearizability/Model.ts"
 import * as Picture from "../linearizability/Picture.ts"
 import { ask } from "./Ask.ts"
-import { pauseMeanMillis } from "./Load.ts"
+import { pauseMeanMillis, restCallers } from "./Load.ts"
 import type { Load, Verdict } from "./Load.ts"
 import type { Options } from "./Options.ts"
 import type { Prng } from "./Prng.ts"
@@ -69,8 +69,8 @@ class ModelLoad<Services, State, Input, Output> implements Load<Services> {
         if (carriedOut) left--
         if (left > 0) return void this.cluster.world.after(retryMillis, next)
         this.isAnswered = true
-        const { callers, clients } = this.options
-        for (let caller = 0; caller < callers * clients; caller++) this.rest(`probe.${caller}`, members)
+        const callers = restCallers(this.options, this.issued)
+        for (let caller = 0; caller < callers; caller++) this.rest(`probe.${caller}`, members)
       })
     next()
   }

@@ -11,7 +11,7 @@ import * as KvCheck from "../linearizability/KvCheck.ts"
 import type { Input, Output } from "../linearizability/KvModel.ts"
 import { describe, isWrite } from "../linearizability/KvModel.ts"
 import * as Picture from "../linearizability/Picture.ts"
-import { pauseMeanMillis } from "./Load.ts"
+import { pauseMeanMillis, restCallers } from "./Load.ts"
 import type { Load, Verdict } from "./Load.ts"
 import type { Options } from "./Options.ts"
 import type { Prng } from "./Prng.ts"
@@ -74,8 +74,8 @@ export class Workload implements Load<Kv.Kv> {
       this.call(client, "probe", { _tag: "Range", prefix: "" }, (done) => {
         if (!done) return again(read)
         this.isAnswered = true
-        const { callers, clients } = this.options
-        for (let caller = 0; caller < callers * clients; caller++) this.later(client, `probe.${caller}`)
+        const callers = restCallers(this.options, this.issued)
+        for (let caller = 0; caller < callers; caller++) this.later(client, `probe.${caller}`)
       })
     const again = (attempt: () => void) => this.cluster.world.after(downMillis, attempt)
     again(write)
