@@ -16,7 +16,8 @@ const register: Model<number, Input, Output> = {
     if (Option.isSome(output) && output.value !== "ok") return []
     return ["write" in input ? input.write : state + input.add]
   },
-  keyOf: String
+  keyOf: String,
+  isRead: (input) => input === "read"
 }
 
 class Register implements Atomic<Input, Output> {
@@ -185,6 +186,29 @@ describe("the checker", () => {
     )
     assert.equal(found._tag, "Violation")
     assert.isAtMost(found.steps, 10 * 2 ** 10 + 1)
+  })
+
+  it("places reads that fit at once: forty that overlap cost steps in proportion to them, also when there is no order", () => {
+    const reads = Array.from({ length: 40 }, (_, at) => op<Input, Output>(`r${at}`, 0, 9, "read", at % 3))
+    const writes = [op<Input, Output>("w", 0, 9, { add: 1 }, "ok"), op<Input, Output>("x", 0, 9, { add: 1 }, "ok")]
+    const right = Checker.check(register, History.fromIntervals([...reads, ...writes]))
+    assert.equal(right._tag, "Ok")
+    assert.isAtMost(right.steps, 300)
+    const wrong = Checker.check(
+      register,
+      History.fromIntervals([...reads, ...writes, op<Input, Output>("z", 10, 11, "read", 3)])
+    )
+    assert.equal(wrong._tag, "Violation")
+    assert.isAtMost(wrong.steps, 1000)
+  })
+
+  it("does not take a write for a read where it happens to change nothing", () => {
+    const history = [
+      op<Input, Output>("a", 0, 9, write(0), "ok"),
+      op<Input, Output>("b", 0, 1, write(1), "ok"),
+      op<Input, Output>("c", 2, 3, "read", 0)
+    ]
+    assert.equal(verdict(...history)._tag, "Ok")
   })
 
   it("agrees with trying all orders, on random histories right and wrong", () => {

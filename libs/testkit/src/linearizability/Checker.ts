@@ -80,6 +80,7 @@ interface Node {
 interface Frame<State> {
   readonly node: Node
   readonly state: State
+  /** What there was to choose from; empty if there was no choice. */
   readonly successors: ReadonlyArray<State>
   readonly choice: number
 }
@@ -115,6 +116,7 @@ class Search<State, Input, Output> {
   }
 
   run(): PartVerdict<Input, Output> {
+    this.absorb(this.model.keyOf(this.state))
     let candidate = this.first()
     while (this.knownLeft > 0) {
       if (candidate !== undefined) {
@@ -126,7 +128,7 @@ class Search<State, Input, Output> {
         const frame = this.stack.pop()
         if (frame === undefined) return this.verdict("Violation")
         this.takeBack(frame)
-        candidate = this.place(frame.node, frame.successors, frame.choice + 1)
+        if (frame.successors.length > 0) candidate = this.place(frame.node, frame.successors, frame.choice + 1)
       }
     }
     return { _tag: "Ok", ...this.part, steps: this.steps, order: this.order() }
@@ -140,27 +142,51 @@ class Search<State, Input, Output> {
       const next = successors[choice]!
       const key = this.model.keyOf(next)
       if (key === here) continue
-      this.flip(node.place)
+      const depth = this.stack.length
+      this.lift({ node, state: this.state, successors, choice })
+      this.state = next
+      this.absorb(key)
       const configuration = String.fromCharCode(...this.placed) + key
       if (this.seen.has(configuration)) {
-        this.flip(node.place)
+        while (this.stack.length > depth) this.takeBack(this.stack.pop()!)
         continue
       }
       this.seen.add(configuration)
-      this.stack.push({ node, state: this.state, successors, choice })
-      this.state = next
-      lift(node)
-      if (node.partner !== undefined) {
-        lift(node.partner)
-        this.knownLeft--
-        if (this.knownLeft < this.bestLeft) {
-          this.bestLeft = this.knownLeft
-          this.best = { longest: this.order(), blocked: this.blocked() }
-        }
+      if (this.knownLeft < this.bestLeft) {
+        this.bestLeft = this.knownLeft
+        this.best = { longest: this.order(), blocked: this.blocked() }
       }
       return this.first()
     }
     return this.next(node)
+  }
+
+  /**
+   * Places all reads that fit here: in an order that explains the rest they can be moved to here, so there is no choice to make. Without this, readers that overlap
+   * cost as many configurations as there are sets of them.
+   */
+  private absorb(key: string): void {
+    const { model, part: { operations } } = this
+    if (model.isRead === undefined) return
+    for (let node = this.known.after; node?.kind === "Call"; node = node.after) {
+      const { input, output } = operations[node.place]!
+      if (Option.isNone(output) || !model.isRead(input, output.value)) continue
+      if (this.steps === this.stepsMax) return
+      this.steps++
+      const successors = model.step(this.state, input, output)
+      if (successors.length !== 1 || model.keyOf(successors[0]!) !== key) continue
+      this.lift({ node, state: this.state, successors: [], choice: 0 })
+    }
+  }
+
+  private lift(frame: Frame<State>): void {
+    const { node } = frame
+    this.stack.push(frame)
+    this.flip(node.place)
+    lift(node)
+    if (node.partner === undefined) return
+    lift(node.partner)
+    this.knownLeft--
   }
 
   private takeBack({ node, state }: Frame<State>): void {

@@ -18,9 +18,9 @@
  *   nothing to deal, and the history is linearizable: by revision, its change first, the orders of all keys merge into a witness.
  * - `GaveUp`: a search ran out of steps; nothing was found wrong.
  *
- * Steps grow with the writes of unknown outcome. Of 10 clients on 5 keys: 300 operations take some 5 000 steps with 10 % of unknown outcome, 30 000 with
- * 30 %; 2000 operations 150 000 with 5 %. Of 2000 with 10 %, most end as `PerKey` within 200 000 steps; 30 clients with 10 % may give up on a key: keep
- * histories short, or spread over more keys.
+ * Steps grow with the writes of unknown outcome. Of 10 clients on 5 keys: 300 operations take some 2 500 steps with 10 % of unknown outcome, 14 000 with
+ * 30 %; 2000 operations 60 000 with 5 %, 500 000 with 10 %, keys and whole together. 30 clients with 10 % may give up: keep histories short, or spread over
+ * more keys.
  *
  * Assumed: the store was empty before, all its writes are in the history, and each value is written by one operation. Not covered: deletes of several keys,
  * reads with a limit, stale reads, leases, and that operations sent as one group take effect in order and answer from one revision.

@@ -7,7 +7,7 @@
  * and those that somebody was told: nothing but being told distinguishes one revision from another, and the least leaves most room to what follows.
  */
 import { Option } from "effect"
-import { answers, change, facts, initialRevision, isWrite, same } from "./KvModel.ts"
+import { answers, change, facts, initialRevision, isRead, isWrite, same } from "./KvModel.ts"
 import type { Input, KeyValue, Output, Write } from "./KvModel.ts"
 import type { Model } from "./Model.ts"
 
@@ -32,7 +32,9 @@ export const model: Model<State, Input, Output> = {
     if (made === undefined) return [{ revision, kv: state.kv }]
     return revision > state.revision ? [{ revision, kv: made.after }] : []
   },
-  keyOf: ({ kv, revision }) => JSON.stringify([revision, kv === undefined ? null : facts(kv)])
+  keyOf: ({ kv, revision }) => JSON.stringify([revision, kv === undefined ? null : facts(kv)]),
+  // those that tell a revision that is not reached here are not absorbed: what they raise is part of the state
+  isRead
 }
 
 const guess = (state: State, write: Write): ReadonlyArray<State> => {

@@ -125,6 +125,9 @@ export const changed = (write: Write, output: Output): boolean => {
   }
 }
 
+/** Whether an operation that was answered so left the store as it was. */
+export const isRead = (input: Input, output: Output): boolean => !isWrite(input) || !changed(input, output)
+
 export const same = (a: KeyValue | undefined, b: KeyValue | undefined): boolean =>
   a === undefined || b === undefined
     ? a === b
@@ -149,7 +152,8 @@ export const whole: Model<State, Input, Output> = {
     const next = made === undefined ? state : { revision, kvs: replace(state.kvs, input.key, made.after) }
     return Option.isSome(output) && output.value.revision !== next.revision ? [] : [next]
   },
-  keyOf: ({ kvs, revision }) => JSON.stringify([revision, kvs.map(facts)])
+  keyOf: ({ kvs, revision }) => JSON.stringify([revision, kvs.map(facts)]),
+  isRead
 }
 
 const reads = (state: State, input: Read, output: Output): boolean => {

@@ -24,6 +24,11 @@ export interface Model<State, Input, Output> {
   /** Equal for two states if and only if no later step tells them apart. */
   readonly keyOf: (state: State) => string
   /**
+   * Whether an operation that was answered so changes no state at all, as reads do and comparisons that failed. Where such an operation fits, the checker need not
+   * try to place it later. Without it, every operation may be a change.
+   */
+  readonly isRead?: (input: Input, output: Output) => boolean
+  /**
    * Splits a history so that it is linearizable if and only if every part is (Herlihy and Wing's locality; P-compositionality in Horn and
    * Kroening, FORTE 2015). Without it, there is one part.
    */
