@@ -27,7 +27,7 @@ export class BatchSession {
   hasAnswered = false
   /** The member leads, by its own word. */
   isLeading = false
-  /** How often the member has said whether it leads: first after the hello, then whenever it knew of another leader. */
+  /** How often the member has said whether it leads: first after the hello, then whenever it knew of another leader or stepped down. */
   timesTold = 0
   /** Write batches given to the member while it did not lead. */
   detours = 0

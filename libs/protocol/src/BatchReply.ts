@@ -31,7 +31,7 @@ export interface Reply {
 /**
  * - `Malformed`, `TooLarge`: the client broke the protocol; the server closes.
  * - `ShuttingDown`: what is outstanding will still be answered, nothing new is taken: go to another member.
- * - `Leading`, `NotLeading`: whether this member leads, told after the hello and whenever another member has become leader. One that does not lead passes writes on.
+ * - `Leading`, `NotLeading`: whether this member leads, told after the hello, whenever another member has become leader, and when it leads no more. One that does not lead passes writes on.
  * - `Stalled`: replies were not read, or a frame was not finished, for too long; the server closes.
  */
 export const noticeCodes = ["Malformed", "TooLarge", "ShuttingDown", "Stalled", "Leading", "NotLeading"] as const
