@@ -77,7 +77,13 @@ export const make = Effect.fnUntraced(function*(options: {
       `the state machine answered ${results.length} of ${plan.commands.length} commands`
     )
     head = next
-    proposals.applied(plan.answered, plan.answers(results), plan.refusals)
+    proposals.applied({
+      from: entries[0]!.index,
+      to: head.index,
+      entries: plan.answered,
+      results: plan.answers(results),
+      refusals: plan.refusals
+    })
     cache.evict(head.index)
     mailbox.complete({ _tag: "Applied", index: head.index })
   })

@@ -1,8 +1,10 @@
 /**
  * Proposal groups that wait for an answer, wherever they are: not yet looked at, waiting for a leader, in this member's log, or forwarded to the leader.
  *
- * What is promised: the entry applied at its (index, term) is success; another leader's entry in its place is a definite failure; a deadline or a
+ * What is promised: the entry applied at its (index, term) is success; another leader's entry applied in its place is a definite failure; a deadline or a
  * broken link is `Unknown`, unless the group is certain not to have been appended. A group is forwarded once.
+ *
+ * That another leader replaced the entry in this member's log says nothing yet: a third leader may still have it, and get it committed (Raft paper §5.4.2, figure 8).
  *
  * Mutable; owned by the serving loop. Callers are answered by `Completer`, in a turn of its own.
  */
@@ -16,6 +18,18 @@ import { RaftError } from "./RaftError.ts"
 import type { Stamp } from "./Session.ts"
 import type { Refusal } from "./Sessions.ts"
 import type { Wakeup } from "./Wakeup.ts"
+
+/** What was applied at once. */
+export interface AppliedBatch {
+  /** The log indexes that it covers. */
+  readonly from: LogIndex
+  readonly to: LogIndex
+  /** The entries among them that have an answer, in order, and their results. */
+  readonly entries: ReadonlyArray<Entry>
+  readonly results: ReadonlyArray<Uint8Array>
+  /** Those of them that were not carried out. */
+  readonly refusals: ReadonlyMap<LogIndex, Refusal>
+}
 
 /** What the commands of a group are for: nothing else, the session of a client, or to open one (a single empty command). */
 export type Purpose = "Commands" | "OpenSession" | Stamp
@@ -50,7 +64,8 @@ export class Proposals {
   private parked: Array<Group> = []
   /** In this member's log, by position. */
   private appended: Array<Group> = []
-  private appendedHead = 0
+  /** Were in this member's log, and another leader's entries took their place or a part of it. */
+  private displaced: Array<Group> = []
 
   /** `firstId` must differ from run to run: a peer may still answer what a former run of this member asked. */
   constructor(bell: Wakeup, firstId: number) {
@@ -173,72 +188,67 @@ export class Proposals {
     this.finish(group, Exit.fail(error(reason, message)))
   }
 
-  /** Commands were applied, in this order, with these results; or refused, by log index. */
-  applied(
-    commands: ReadonlyArray<Entry>,
-    results: ReadonlyArray<Uint8Array>,
-    refusals: ReadonlyMap<LogIndex, Refusal>
-  ): void {
+  applied(batch: AppliedBatch): void {
+    const { entries } = batch
     let position = 0
-    while (this.appendedHead < this.appended.length && position < commands.length) {
-      const group = this.appended[this.appendedHead]!
-      const filled = group.results === undefined ? 0 : group.results.length
-      const wanted = group.firstIndex + filled
-      while (position < commands.length && commands[position]!.index < wanted) position++
-      if (position === commands.length) break
-      if (group.done) {
-        this.appendedHead++
-        continue
-      }
-      const entry = commands[position]!
-      if (entry.index !== wanted || entry.term !== group.term) {
-        if (entry.index === wanted) this.fail(group, "Lost", "Another leader's entry took its place; try again.")
-        else this.fail(group, "Unknown", "The log jumped past it, over a snapshot; read before repeating.")
-        this.appendedHead++
-        continue
-      }
-      const count = Math.min(group.commands.length - filled, commands.length - position)
-      const part = results.slice(position, position + count)
-      const refusal = refusals.size === 0 ? undefined : firstRefusal(refusals, wanted, count)
-      position += count
-      if (refusal !== undefined) {
-        this.appendedHead++
-        this.fail(group, ...reasonFor[refusal])
-        continue
-      }
-      if (filled + count === group.commands.length) {
-        this.appendedHead++
-        this.succeed(group, group.results === undefined ? part : group.results.concat(part))
-      } else group.results = group.results === undefined ? part : group.results.concat(part)
+    let settled = 0
+    for (const group of this.appended) {
+      while (position < entries.length && entries[position]!.index < nextIndex(group)) position++
+      if (!group.done && !this.advance(group, batch, position)) break
+      settled++
     }
-    if (this.appendedHead > 0) {
-      // At once: a group that is answered must not keep its commands and results.
-      this.appended = this.appended.slice(this.appendedHead)
-      this.appendedHead = 0
-    }
+    // At once: a group that is answered must not keep its commands and results.
+    if (settled > 0) this.appended = this.appended.slice(settled)
+    if (this.displaced.length === 0) return
+    this.displaced = this.displaced.filter((group) =>
+      !group.done && !this.advance(group, batch, entries.findIndex(({ index }) => index === nextIndex(group)))
+    )
   }
 
-  /** Entries from `index` on were replaced by another leader's, so they can never be committed (leader completeness). */
-  truncated(index: LogIndex): void {
-    for (let last = this.appended.length; last > this.appendedHead; last--) {
-      const group = this.appended[last - 1]!
-      if (group.firstIndex + group.commands.length <= index) break
-      this.appended.pop()
-      if (group.firstIndex < index) {
-        this.fail(group, "Unknown", "Part of the group was replaced by another leader's entries.")
-      } else this.fail(group, "Lost", "Another leader's entries took its place; try again.")
+  /** Goes on with a group whose next command is that of `position`, if it is in the batch. True if nothing more of the group is to come. */
+  private advance(group: Group, { entries, from, refusals, results, to }: AppliedBatch, position: number): boolean {
+    const first = nextIndex(group)
+    if (first > to) return false
+    const before = group.results ?? none
+    const left = group.commands.length - before.length
+    let count = 0
+    while (count < left && isAt(entries[position + count], first + count, group.term)) count++
+    const refusal = refusals.size === 0 ? undefined : firstRefusal(refusals, first, count)
+    if (refusal !== undefined) {
+      this.fail(group, ...reasonFor[refusal])
+      return true
     }
+    const part = results.slice(position, position + count)
+    group.results = before.length === 0 ? part : before.concat(part)
+    if (count === left) {
+      this.succeed(group, group.results)
+      return true
+    }
+    if (first + count > to) return false
+    if (first < from) this.fail(group, "Unknown", "The log jumped past it; read before repeating.")
+    else if (group.results.length > 0) {
+      this.fail(group, "Unknown", "Another leader's entries took the place of a part of it; read before repeating.")
+    } else this.fail(group, "Lost", "Another leader's entry took its place; try again.")
+    return true
+  }
+
+  /** Entries from `index` on were replaced by another leader's in this member's log. */
+  truncated(index: LogIndex): void {
+    let kept = this.appended.length
+    while (kept > 0 && endOf(this.appended[kept - 1]!) > index) kept--
+    if (kept === this.appended.length) return
+    this.displaced = [...this.displaced, ...this.appended.slice(kept)].filter(({ done }) => !done)
+    this.appended = this.appended.slice(0, kept)
   }
 
   /** A snapshot up to `index` replaced the state: whether entries below it were these is not known. */
   skipped(index: LogIndex): void {
-    while (this.appendedHead < this.appended.length && this.appended[this.appendedHead]!.firstIndex <= index) {
-      this.fail(
-        this.appended[this.appendedHead++]!,
-        "Unknown",
-        "The log jumped past it, over a snapshot; read before repeating."
-      )
+    for (const group of [...this.appended, ...this.displaced]) {
+      if (group.firstIndex > index) continue
+      this.fail(group, "Unknown", "The log jumped past it, over a snapshot; read before repeating.")
     }
+    this.appended = this.appended.filter(({ done }) => !done)
+    this.displaced = this.displaced.filter(({ done }) => !done)
   }
 
   /** The link to `peer` broke: what was forwarded to it may or may not be in the log. */
@@ -306,6 +316,17 @@ const reasonFor: { readonly [R in Refusal]: readonly [reason: Reason, message: s
   Window: ["Busy", "The session has too many commands beyond one that is unanswered; wait for the answers first."],
   NotKept: ["Unknown", "The command took effect before, and its answer was too large to be kept: read what it did."]
 }
+
+const none: Array<Uint8Array> = []
+
+/** Where the first command is that was not applied yet. */
+const nextIndex = ({ firstIndex, results }: Group): LogIndex =>
+  firstIndex + (results === undefined ? 0 : results.length)
+
+const endOf = ({ commands, firstIndex }: Group): LogIndex => firstIndex + commands.length
+
+const isAt = (entry: Entry | undefined, index: LogIndex, term: Term): boolean =>
+  entry !== undefined && entry.index === index && entry.term === term
 
 const isDone = (group: Group): boolean => group.done
 

@@ -7,7 +7,7 @@ import { Schema } from "effect"
  * - `NoLeader`: no leader was known before the deadline; nothing was appended, try again.
  * - `Busy`: a limit of queue or log was reached; nothing was appended, try again later.
  * - `Refused`: the leader does not take proposals now (it hands leadership over); nothing was appended, try again.
- * - `Lost`: another leader replaced the entry; it never takes effect, try again.
+ * - `Lost`: another leader's entry was applied in its place; it never takes effect, try again.
  * - `TooLarge`: a command exceeds the limit; nothing was appended, do not try again.
  * - `Unknown`: the deadline passed, or the link to the leader broke, with the entry possibly in the log. It may or may not take effect: read before repeating.
  * - `Stopped`: this member is stopping; nothing was appended here, try another.

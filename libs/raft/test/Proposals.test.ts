@@ -34,13 +34,21 @@ const make = Effect.map(Wakeup.make, (bell) => {
     proposals.appendedAt(id, firstIndex, term)
     return id
   }
-  /** Entries from `from` on are applied: "a@2 b@2"; each result is its label in capitals. */
+  /** Entries from `from` on are applied: "a@2 b@2 -@3", the last being no command; each result is its label in capitals. */
   const apply = (from: number, list: string) => {
     const entries = list.split(" ").map((item, offset) => {
       const [label, term] = item.split("@")
-      return Entry.make(from + offset, Number(term), EntryKind.Command, bytes(label!))
+      const kind = label === "-" ? EntryKind.Noop : EntryKind.Command
+      return Entry.make(from + offset, Number(term), kind, bytes(label!))
     })
-    proposals.applied(entries, entries.map(({ data }) => bytes(text(data).toUpperCase())), new Map())
+    const commands = entries.filter(({ kind }) => kind === EntryKind.Command)
+    proposals.applied({
+      from,
+      to: from + entries.length - 1,
+      entries: commands,
+      results: commands.map(({ data }) => bytes(text(data).toUpperCase())),
+      refusals: new Map()
+    })
   }
   return { proposals, outcomes, add, append, apply }
 })
@@ -72,7 +80,7 @@ describe("proposals", () => {
       const { append, apply, outcomes } = yield* make
       append("a", 5)
       append("b", 8)
-      apply(5, "a@2")
+      apply(5, "a@2 -@2 -@2")
       apply(8, "b@2")
       assert.deepStrictEqual(outcomes, ["A", "B"])
     }))
@@ -86,15 +94,38 @@ describe("proposals", () => {
       assert.deepStrictEqual(outcomes, ["Lost", "Lost"])
     }))
 
-  it.effect("truncation is a definite failure, unless part of the group stays", () =>
+  it.effect("what takes its place may be no command, and is a definite failure too", () =>
     Effect.gen(function*() {
-      const { append, outcomes, proposals } = yield* make
+      const { append, apply, outcomes } = yield* make
+      append("a b", 5)
+      apply(5, "-@3")
+      assert.deepStrictEqual(outcomes, ["Lost"])
+    }))
+
+  it.effect("a group whose end another leader's entries replace is unknown, and gets no answer of theirs", () =>
+    Effect.gen(function*() {
+      const { append, apply, outcomes } = yield* make
+      append("a b", 5)
+      append("c d", 7)
+      apply(5, "a@2 z@3 y@3 x@3")
+      assert.deepStrictEqual(outcomes, ["Unknown", "Lost"])
+    }))
+
+  it.effect("what another leader replaces in this log may be committed by a third: it is open until something is applied there (seed 6080)", () =>
+    Effect.gen(function*() {
+      const { append, apply, outcomes, proposals } = yield* make
       append("a", 5)
       append("b c", 6)
       append("d", 8)
       append("e", 9)
       proposals.truncated(7)
-      assert.deepStrictEqual(outcomes, [undefined, "Unknown", "Lost", "Lost"])
+      assert.deepStrictEqual(outcomes, [undefined, undefined, undefined, undefined])
+      apply(5, "a@2 b@2")
+      apply(7, "c@2 z@3")
+      assert.deepStrictEqual(outcomes, ["A", "B C", "Lost", undefined])
+      apply(9, "e@2")
+      assert.deepStrictEqual(outcomes, ["A", "B C", "Lost", "E"])
+      assert.strictEqual(proposals.size, 0)
     }))
 
   it.effect("a group that was truncated is not taken for one that is appended at its place later", () =>
@@ -105,6 +136,18 @@ describe("proposals", () => {
       append("b", 5, 4)
       apply(5, "b@4")
       assert.deepStrictEqual(outcomes, ["Lost", "B"])
+    }))
+
+  it.effect("a group that was truncated has a deadline, and is unknown over a snapshot", () =>
+    Effect.gen(function*() {
+      const { append, outcomes, proposals } = yield* make
+      append("a", 5)
+      append("b", 6)
+      proposals.truncated(5)
+      proposals.skipped(5)
+      assert.deepStrictEqual(outcomes, ["Unknown", undefined])
+      proposals.expire(1000)
+      assert.deepStrictEqual(outcomes, ["Unknown", "Unknown"])
     }))
 
   it.effect("over a snapshot nobody knows whether the entry was this one", () =>

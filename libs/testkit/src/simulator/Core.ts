@@ -30,3 +30,27 @@ export const choose = (
   for (const id of available) if (prng.chance(0.3)) core.add(id)
   return [...core]
 }
+
+/**
+ * What a configuration may turn into by changes that were on their way when the core was chosen: the leader may take somebody for answering who was cut off just now. Any
+ * of its learners is promoted, and any of `leaving` leaves.
+ */
+export const successors = (
+  configuration: Configuration.Configuration,
+  leaving: ReadonlyArray<MemberId>
+): ReadonlyArray<Configuration.Configuration> => {
+  const learners = configuration.members.filter(({ id }) => !Configuration.isVoter(configuration, id))
+  return subsets(learners.map(({ id }) => id)).flatMap((promoted) =>
+    subsets(configuration.voters.filter((id) => leaving.includes(id))).map((left) => ({
+      ...configuration,
+      voters: [...configuration.voters.filter((id) => !left.includes(id)), ...promoted]
+    }))
+  )
+}
+
+/** The empty one first. */
+const subsets = <A>([first, ...others]: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray<A>> => {
+  if (first === undefined) return [[]]
+  const without = subsets(others)
+  return [...without, ...without.map((subset) => [first, ...subset])]
+}

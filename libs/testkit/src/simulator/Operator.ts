@@ -23,7 +23,7 @@ export class Operator<Services> {
   private isRebuilding = false
   /** Whose disk was damaged, as of which start. */
   private damaged: { readonly member: SimMember<Services>; readonly boots: number } | undefined
-  private changesUnderWay = 0
+  private readonly changesUnderWay = new Set<RaftNode.MembershipChange>()
 
   constructor(cluster: SimCluster<Services>, options: Options) {
     this.cluster = cluster
@@ -125,6 +125,13 @@ export class Operator<Services> {
     return true
   }
 
+  /** Who may be out of the cluster soon, since somebody has asked for that. */
+  get leaving(): ReadonlyArray<MemberId> {
+    return [...this.changesUnderWay].flatMap((wish) =>
+      wish._tag === "Leave" ? [wish.id] : wish._tag === "Join" ? Option.toArray(wish.replaces) : []
+    )
+  }
+
   /** Whoever may have damage is started again, which reads the whole log. */
   scrub(): void {
     const { damaged } = this
@@ -144,7 +151,8 @@ export class Operator<Services> {
    */
   private canSpareDiskOf(member: SimMember<Services>): boolean {
     const { configuration, copies = 0 } = this.leading ?? {}
-    const isSettled = configuration !== undefined && !Configuration.isJoint(configuration) && this.changesUnderWay === 0
+    const isSettled = configuration !== undefined && !Configuration.isJoint(configuration) &&
+      this.changesUnderWay.size === 0
     return !this.isRebuilding && isSettled && configuration.voters.length >= 3 && (member.witness || copies >= 2)
   }
 
@@ -199,8 +207,8 @@ export class Operator<Services> {
     const what = wish._tag === "Configure"
       ? JSON.stringify(wish.settings)
       : name("id" in wish ? wish.id : wish.member.id)
-    this.changesUnderWay++
-    this.cluster.world.after(changeMillis, () => this.changesUnderWay--)
+    this.changesUnderWay.add(wish)
+    this.cluster.world.after(changeMillis, () => this.changesUnderWay.delete(wish))
     this.ask((node) => Effect.exit(node.changeMembership(wish)), (exit) => {
       const said = Exit.isSuccess(exit) ? "done" : String(Exit.isFailure(exit) ? exit.cause.reasons[0] : "")
       this.cluster.say(`${wish._tag} ${what}: ${said}`)

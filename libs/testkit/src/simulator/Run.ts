@@ -139,12 +139,13 @@ const heal = <Services>(cluster: SimCluster<Services>): void => {
 
 /** Leaves just enough members together, and the rest dead or cut off. */
 const keepCore = <Services>(cluster: SimCluster<Services>): ReadonlyArray<MemberId> => {
-  const { members, network, world } = cluster
+  const { members, network, operator, world } = cluster
   const configurations = members.flatMap((member) => member.status()?.configuration ?? [])
   const known = members.map(({ id }) => id).filter((id) =>
     configurations.some((configuration) => Configuration.find(configuration, id) !== undefined)
   )
-  const core = Core.choose(world.prng, known, configurations, neededOf(cluster, configurations))
+  const possible = configurations.flatMap((each) => Core.successors(each, operator.leaving))
+  const core = Core.choose(world.prng, known, possible, neededOf(cluster, configurations))
   cluster.say(`the core is ${core.map(name).join(" ")}`)
   for (const member of members) {
     if (core.includes(member.id)) continue
