@@ -200,6 +200,12 @@ export const planted: ReadonlyArray<Planted> = [
     replace: "member.forwards.isNew(from, id)"
   },
   {
+    name: "call lost what another leader replaced in one log",
+    file: "libs/raft/src/Proposals.ts",
+    find: "this.displaced = [...this.displaced, ...this.appended.slice(kept)].filter(({ done }) => !done)",
+    replace: "for (const group of this.appended.slice(kept)) this.fail(group, \"Lost\", \"Replaced.\")"
+  },
+  {
     name: "client: give a write another number when it is sent again",
     file: "libs/client/src/WriteSession.ts",
     find: "    if (call.session === this.id) return true\n    if (call.isDoubtful) return false\n",

@@ -35,7 +35,7 @@ export interface Options {
   readonly network: NetworkOptions
   readonly sockets: SocketOptions
   /**
-   * Mean time between two faults of a kind, of all members together; for `topple`, `freeze` and `revote`, from an election to the end of whoever won it; for `reform`,
+   * Mean time between two faults of a kind, of all members together; for `topple`, `seesaw`, `freeze` and `revote`, from an election to the end of whoever won it; for `reform`,
    * from the beginning of a joint configuration to the cut. Infinity for none.
    */
   readonly meanMillis: { readonly [Kind in FaultKind]: number }
@@ -71,6 +71,7 @@ export const faultKinds = [
   "crashClient",
   "closeClient",
   "topple",
+  "seesaw",
   "revote",
   "freeze",
   "reform",
@@ -81,9 +82,9 @@ export const faultKinds = [
 export type FaultKind = (typeof faultKinds)[number]
 
 /** Kinds that strike after something else, and not on their own. */
-export type FollowUp = "topple" | "revote" | "freeze" | "reform"
+export type FollowUp = "topple" | "seesaw" | "revote" | "freeze" | "reform"
 export const isFollowUp = (kind: FaultKind): kind is FollowUp =>
-  kind === "topple" || kind === "revote" || kind === "freeze" || kind === "reform"
+  kind === "topple" || kind === "seesaw" || kind === "revote" || kind === "freeze" || kind === "reform"
 
 const none = Object.fromEntries(faultKinds.map((kind) => [kind, Infinity])) as Options["meanMillis"]
 
@@ -122,13 +123,14 @@ export const draw = (prng: Prng): Options => {
  * What the hard cases of elections, reads, changes of members and repair are made of, with hardly anything else to disturb them: many faults at once only blur them.
  *
  * - `topple`: one leader after another falls shortly after its election, with entries on few members (figure 8 of the Raft paper).
+ * - `seesaw`: what a leader writes reaches one other member, often one that has led before: entries are replaced in one log, and live on in another.
  * - `freeze`: leaders are left in the belief that they lead, while many read.
  * - `revote`: voters start again right after their vote, and leaders are forgotten by everybody at once.
  * - `reform`: voters are replaced, and while both halves of a joint configuration are asked, a cut leaves a majority of each alone.
  * - `decay`: disks rot, that of the leader more often than others, and somebody new is told what stands there.
  */
 const turbulent = (prng: Prng, options: Options): Options => {
-  const regime = prng.pick(["topple", "freeze", "revote", "reform", "decay"] as const)
+  const regime = prng.pick(["topple", "seesaw", "freeze", "revote", "reform", "decay"] as const)
   const hopMillis = options.network.delayMeanMillis + options.syncMillis
   const hops = (counts: ReadonlyArray<number>) => hopMillis * prng.pick(counts)
   // a lease has to last longer than it takes to start again and be elected
@@ -148,6 +150,11 @@ const turbulent = (prng: Prng, options: Options): Options => {
   switch (regime) {
     case "topple":
       return { ...calm, meanMillis: { ...means, topple: hops([1, 3, 10]) } }
+    case "seesaw": {
+      // of three members, two are enough
+      const writers = { operations: 900, clients: 4, callers: 3, members: 5 }
+      return { ...calm, ...writers, meanMillis: { ...means, seesaw: hops([10, 30]) } }
+    }
     case "freeze": {
       const readers = { millis: 30_000, operations: 900, clients: 4, callers: 3, keys: 2 }
       return { ...calm, ...readers, meanMillis: { ...means, freeze: prng.pick([300, 1000]) } }

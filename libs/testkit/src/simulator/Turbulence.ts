@@ -33,12 +33,13 @@ const againMillis = { topple: 1000, freeze: 3000, revote: 5000 }
 export const begin = <Services>(scene: Scene<Services>, kind: FollowUp, prng: Prng, meanMillis: number): void => {
   if (meanMillis === Infinity) return
   if (kind === "reform") return splitHalves(scene, prng, meanMillis)
+  if (kind === "seesaw") return tilt(scene, prng, meanMillis)
   unseatLeaders(scene, kind, prng, meanMillis)
   if (kind === "revote") restartVoters(scene, prng)
   if (kind === "freeze") clogDeposed(scene, prng)
 }
 
-type Unseating = Exclude<FollowUp, "reform">
+type Unseating = Exclude<FollowUp, "reform" | "seesaw">
 
 /** Leaders fall soon after their election, and those that fell before come back in an order of their own: never more than a minority is gone. */
 const unseatLeaders = <Services>(scene: Scene<Services>, kind: Unseating, prng: Prng, meanMillis: number): void => {
@@ -203,6 +204,38 @@ const splitHalves = <Services>(scene: Scene<Services>, prng: Prng, meanMillis: n
       scene.cutFor(pairs(coming, going), (heal) => world.after(prng.exponential(backMillis), heal))
       // both sides have to elect somebody
       if (prng.chance(0.7)) scene.restart(cluster.members.filter(({ id }) => id === leader), prng)
+    })
+  }
+}
+
+/**
+ * What a leader writes reaches one other member only, often the one that led before it; then both are cut off, and the others elect the next one. As a rule, every third
+ * leader reaches everybody before it goes: so an entry that was replaced where it was proposed may be committed all the same.
+ */
+const tilt = <Services>(scene: Scene<Services>, prng: Prng, meanMillis: number): void => {
+  const { cluster } = scene
+  const { network, watch, world } = cluster
+  let cuts: Array<readonly [MemberId, MemberId]> = []
+  let turn = 0
+  let last: MemberId | undefined
+  const cut = (more: ReadonlyArray<readonly [MemberId, MemberId]>) => {
+    for (const [from, to] of more) network.cut(from, to)
+    cuts.push(...more)
+  }
+  cluster.onLeader = ({ id: leader }, term) => {
+    if (scene.isOver) return
+    for (const [from, to] of cuts) network.heal(from, to)
+    cuts = []
+    const others = cluster.members.map(({ id }) => id).filter((id) => id !== leader)
+    const ear = last !== undefined && last !== leader && prng.chance(0.7) ? last : prng.pick(others)
+    const isHeard = prng.chance(turn++ % 3 === 2 ? 0.8 : 0.2)
+    if (!isHeard) cut(pairs([leader, ear], others.filter((id) => id !== ear)))
+    last = leader
+    world.after(prng.exponential(isHeard ? restMillis : meanMillis), () => {
+      if (scene.isOver || watch.termLed !== term) return
+      scene.hit("seesaw")
+      cluster.say(`fault seesaw ${name(leader)} ${name(ear)}`)
+      cut(pairs([leader], others))
     })
   }
 }
