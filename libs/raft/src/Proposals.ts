@@ -188,6 +188,7 @@ export class Proposals {
     this.finish(group, Exit.fail(error(reason, message)))
   }
 
+  /** Answers the groups whose entries were applied, and those that have others in their place. Batches follow one another without a gap, but for `skipped`. */
   applied(batch: AppliedBatch): void {
     const { entries } = batch
     let position = 0
