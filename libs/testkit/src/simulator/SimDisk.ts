@@ -10,6 +10,21 @@ import { Disk, MemoryDisk } from "@dkv/storage"
 import { Effect, Layer } from "effect"
 import type { Prng } from "./Prng.ts"
 
+interface Place {
+  readonly path: string
+  readonly offset: number
+}
+
+interface Write {
+  readonly path: string
+  readonly from: number
+  readonly to: number
+  isDamaged: boolean
+}
+
+const covers = ({ from, path, to }: Write, place: Place): boolean =>
+  place.path === path && from <= place.offset && place.offset < to
+
 export class SimDisk {
   readonly layer: Layer.Layer<Disk.Disk>
   private readonly disk: Disk.Disk["Service"]
@@ -18,10 +33,11 @@ export class SimDisk {
   private readonly usualMillis: number
   /** Of the syncs that may be under way. */
   private slowestMillis = 0
-  /** What the last durable write covers. */
-  private last: { readonly path: string; readonly from: number; readonly to: number } | undefined
+  /** The last durable write, and the one under way. */
+  private last: Write | undefined
+  private underWay: Write | undefined
   /** Where the next write into the directory goes instead. */
-  private astray: { readonly path: string; readonly offset: number } | undefined
+  private astray: Place | undefined
   private isHiding = false
 
   /** `directory` is where damage strikes; a sync takes `syncMillis`. */
@@ -98,8 +114,9 @@ export class SimDisk {
     if (place === undefined) return false
     const { offset, path } = place
     this.memory.rot(path, offset, 1 << prng.below(8))
-    const { last } = this
-    if (last !== undefined && last.path === path && last.from <= offset && offset < last.to) this.isHiding = true
+    const { last, underWay } = this
+    if (underWay !== undefined && covers(underWay, place)) underWay.isDamaged = true
+    if (last !== undefined && covers(last, place)) this.isHiding = true
     return true
   }
 
@@ -112,7 +129,7 @@ export class SimDisk {
   }
 
   /** A place at which something was written. */
-  private somewhere(prng: Prng): { readonly path: string; readonly offset: number } | undefined {
+  private somewhere(prng: Prng): Place | undefined {
     for (const path of prng.shuffled(this.paths)) {
       const end = this.memory.content(path).findLastIndex((byte) => byte !== 0) + 1
       if (end > 0) return { path, offset: prng.below(end) }
@@ -143,11 +160,13 @@ export class SimDisk {
             this.memory.misdirect(astray.path, astray.offset)
             this.isHiding = true
           }
+          const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0)
+          const write: Write = { path: file.path, from: position, to: position + bytes, isDamaged: strays }
+          this.underWay = write
           return Effect.map(file.write(position, chunks), () => {
             if (!isDurable) return
-            if (!strays) this.isHiding = false
-            const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0)
-            this.last = { path: file.path, from: position, to: position + bytes }
+            this.isHiding = write.isDamaged
+            this.last = write
           })
         })
     }
