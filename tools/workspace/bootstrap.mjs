@@ -57,7 +57,7 @@ const main = async () => {
     })
     if (status !== 0 && code === 0) code = status
   }
-  if (task.tests && code !== 0) console.error(failures() ?? "No test failed by itself: see what is printed above.")
+  if (task.tests && code !== 0) console.error(failures() ?? "No failed test was reported: see above what ended it.")
   return code
 }
 
