@@ -187,9 +187,6 @@ const becomeLeader = (core: Core): void => {
   core.quorumDeadline = core.now + core.settings.electionTimeoutMillis
   core.round = 0
   core.askedToStand = false
-  core.uncommittedBytes = 0
-  core.uncommitted.length = 0
-  core.progress.clear()
   Replication.followConfiguration(core)
   core.leaderSince = core.log.lastIndex + 1
   Replication.appendOwn(core, undefined)
@@ -201,6 +198,8 @@ const resign = (core: Core): void => {
   core.heartbeatDeadline = Infinity
   core.quorumDeadline = Infinity
   core.commitDeadline = Infinity
+  core.uncommittedBytes = 0
+  core.uncommitted.length = 0
   core.progress.clear()
   Read.abandon(core)
   if (core.change !== undefined) {

@@ -1,4 +1,5 @@
 /** Who uses a simulated cluster, and judges at the end whether what was answered can be explained. */
+import { name } from "./Names.ts"
 import type { Options } from "./Options.ts"
 import type { SimMember } from "./SimMember.ts"
 
@@ -20,6 +21,11 @@ export interface Load<Services = never> {
   readonly probe: (members: ReadonlyArray<SimMember<Services>>) => void
   /** Those calls were carried out, and no others are left to make. */
   readonly probed: boolean
+  /** Has each of `members` asked, by a client that knows no other. Nothing is broken any more: whoever is not answered is named. */
+  readonly askEach: (
+    members: ReadonlyArray<SimMember<Services>>,
+    done: (unanswered: ReadonlyArray<string>) => void
+  ) => void
   readonly verdict: () => Verdict
 }
 
@@ -35,3 +41,19 @@ const restMax = 100
 /** How many callers make the calls that are left after healing. */
 export const restCallers = ({ callers, clients, operations }: Options, issued: number): number =>
   Math.max(callers * clients, Math.ceil((operations - issued) / restMax))
+
+/** Asks every member something, and hands over the names of those who did not carry it out. */
+export const collect = <Services>(
+  members: ReadonlyArray<SimMember<Services>>,
+  ask: (member: SimMember<Services>, answered: (carriedOut: boolean) => void) => void,
+  done: (unanswered: ReadonlyArray<string>) => void
+): void => {
+  const unanswered: Array<string> = []
+  let open = members.length
+  for (const member of members) {
+    ask(member, (carriedOut) => {
+      if (!carriedOut) unanswered.push(name(member.id))
+      if (--open === 0) done(unanswered)
+    })
+  }
+}

@@ -7,7 +7,7 @@ import * as History from "../linearizability/History.ts"
 import type { Model } from "../linearizability/Model.ts"
 import * as Picture from "../linearizability/Picture.ts"
 import { ask } from "./Ask.ts"
-import { pauseMeanMillis, restCallers } from "./Load.ts"
+import { collect, pauseMeanMillis, restCallers } from "./Load.ts"
 import type { Load, Verdict } from "./Load.ts"
 import type { Options } from "./Options.ts"
 import type { Prng } from "./Prng.ts"
@@ -79,6 +79,10 @@ class ModelLoad<Services, State, Input, Output> implements Load<Services> {
     if (this.issued >= this.options.operations) return
     this.issued++
     this.call(client, members, () => this.rest(client, members))
+  }
+
+  askEach(members: ReadonlyArray<SimMember<Services>>, done: (unanswered: ReadonlyArray<string>) => void): void {
+    collect(members, (member, answered) => this.call(`last.${name(member.id)}`, [member], answered), done)
   }
 
   verdict(): Verdict {

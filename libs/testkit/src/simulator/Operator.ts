@@ -23,6 +23,7 @@ export class Operator<Services> {
   private isRebuilding = false
   /** Whose disk was damaged, as of which start. */
   private damaged: { readonly member: SimMember<Services>; readonly boots: number } | undefined
+  private isRetired = false
   private readonly changesUnderWay = new Set<RaftNode.MembershipChange>()
 
   constructor(cluster: SimCluster<Services>, options: Options) {
@@ -30,9 +31,14 @@ export class Operator<Services> {
     this.options = options
   }
 
+  /** Asks for nothing any more. */
+  retire(): void {
+    this.isRetired = true
+  }
+
   /** Starts again what has stopped by itself, after a while, as whoever supervises processes would. */
-  restart(): void {
-    for (const member of this.cluster.members) {
+  restart(members: ReadonlyArray<SimMember<Services>>): void {
+    for (const member of members) {
       if (member.stopped === undefined || this.restarting.has(member.id)) continue
       this.restarting.add(member.id)
       this.cluster.world.after(retryMillis, () => {
@@ -125,19 +131,18 @@ export class Operator<Services> {
     return true
   }
 
-  /** Who may be out of the cluster soon, since somebody has asked for that. */
-  get leaving(): ReadonlyArray<MemberId> {
-    return [...this.changesUnderWay].flatMap((wish) =>
-      wish._tag === "Leave" ? [wish.id] : wish._tag === "Join" ? Option.toArray(wish.replaces) : []
-    )
-  }
-
   /** Whoever may have damage is started again, which reads the whole log. */
   scrub(): void {
     const { damaged } = this
     if (damaged === undefined || damaged.member.boots > damaged.boots) return
     damaged.member.kill()
     damaged.member.boot()
+  }
+
+  /** Whoever may have damage is started again, however its disk was hindered. */
+  findOut(): void {
+    this.damaged?.member.kill()
+    this.damaged?.member.healDisk()
   }
 
   /** Somebody's damage is still to be found. */
@@ -184,7 +189,7 @@ export class Operator<Services> {
           !Configuration.isJoint(status.configuration)
       })
     const attempt = (): void => {
-      if (isReplaced()) {
+      if (this.isRetired || isReplaced()) {
         this.isRebuilding = false
         return
       }

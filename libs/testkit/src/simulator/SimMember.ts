@@ -52,6 +52,8 @@ export class SimMember<Services = never> {
   isLost = false
   /** It is never started again. */
   isRetired = false
+  /** As of the last look. */
+  configuration: Configuration.Configuration | undefined
   /** How often it was started. */
   boots = 0
   /** What faults of disks strike; absent where the stack has none. */
@@ -161,7 +163,10 @@ export class SimMember<Services = never> {
 
   /** What `status` says, and how full its queues are. */
   look(): Look | undefined {
-    return this.services === undefined || this.machine?.isPaused === true ? undefined : Effect.runSync(this.looking)
+    if (this.services === undefined || this.machine?.isPaused === true) return undefined
+    const look = Effect.runSync(this.looking)
+    this.configuration = look[0].configuration
+    return look
   }
 
   private halt(): boolean {

@@ -4,10 +4,10 @@
  */
 import { Kv, KvStateMachine } from "@dkv/kv"
 import { VolatileStateMachine, WitnessStateMachine } from "@dkv/raft"
-import type { LogStore, MemberId, RaftNode, StateMachine, Transport } from "@dkv/raft"
+import type { LogStore, MemberId, RaftError, RaftNode, StateMachine, Transport } from "@dkv/raft"
 import type { Disk } from "@dkv/storage"
 import { MemorySnapshot, MemoryStorage, SegmentLog, SnapshotFile } from "@dkv/storage"
-import { Effect, Layer } from "effect"
+import { Context, Effect, Layer } from "effect"
 import type { Load } from "./Load.ts"
 import type { Options } from "./Options.ts"
 import type { SimCluster } from "./SimCluster.ts"
@@ -70,6 +70,8 @@ export interface Stack<Services = never> {
   readonly state: (place: Place) => State<Services>
   readonly transport: (port: Port) => Layer.Layer<Transport.Transport>
   readonly load: (cluster: SimCluster<Services>, options: Options) => Load<Services>
+  /** What a member's state machine holds, as anything that compares as text: the same on all that have applied the same. */
+  readonly contents?: (services: Context.Context<RaftNode.RaftNode | Services>) => Effect.Effect<string, RaftError>
 }
 
 /** For a part that keeps everything as soon as it says so. */
@@ -133,5 +135,16 @@ export const kv: Stack<Kv.Kv> = {
     ),
   state: (place) => place.witness ? heads(place) : data(),
   transport: ({ id, machine, network }) => network.layer(id, machine),
-  load: (cluster, options) => new Workload(cluster, options)
+  load: (cluster, options) => new Workload(cluster, options),
+  contents: (services) =>
+    Effect.map(
+      Context.get(services, Kv.Kv).read(
+        [{ key: Uint8Array.of(0), end: Uint8Array.of(0), limit: 0, reverse: false }],
+        { consistency: "stale", timeoutMillis: contentsMillis }
+      ),
+      (answers) => JSON.stringify(answers)
+    )
 }
+
+/** Time that a read from memory never takes. */
+const contentsMillis = 1000

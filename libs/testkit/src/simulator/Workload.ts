@@ -11,13 +11,15 @@ import * as KvCheck from "../linearizability/KvCheck.ts"
 import type { Input, Output } from "../linearizability/KvModel.ts"
 import { describe, isWrite } from "../linearizability/KvModel.ts"
 import * as Picture from "../linearizability/Picture.ts"
-import { pauseMeanMillis, restCallers } from "./Load.ts"
+import { collect, pauseMeanMillis, restCallers } from "./Load.ts"
 import type { Load, Verdict } from "./Load.ts"
 import type { Options } from "./Options.ts"
 import type { Prng } from "./Prng.ts"
 import { SimClient } from "./SimClient.ts"
 import type { Service } from "./SimClient.ts"
 import type { SimCluster } from "./SimCluster.ts"
+import type { SimMember } from "./SimMember.ts"
+import { name } from "./Names.ts"
 
 /** A call may end so long after its deadline, by the client's own clock: it looks every now and then. */
 const lateMillis = 50
@@ -47,7 +49,7 @@ export class Workload implements Load<Kv.Kv> {
     this.prng = cluster.world.prng.fork()
     cluster.clients = Array.from(
       { length: options.clients },
-      (_, number) => this.client(`c${number}`, this.prng.chance(options.loyal) ? 1 : Infinity)
+      (_, number) => this.client(`c${number}`, this.some(this.prng.chance(options.loyal) ? 1 : Infinity))
     )
     for (const client of cluster.clients) {
       client.boot()
@@ -61,7 +63,7 @@ export class Workload implements Load<Kv.Kv> {
 
   /** Writes, then reads everything, through a client that knows all members, again and again until both are answered; it then helps to make the calls that are left. */
   probe(): void {
-    const client = this.client("probe", Infinity)
+    const client = this.client("probe", this.some(Infinity))
     client.boot()
     const write = (): void =>
       this.call(
@@ -81,6 +83,23 @@ export class Workload implements Load<Kv.Kv> {
     again(write)
   }
 
+  /** Writes through each member and, where there is data, reads its own write. */
+  askEach(members: ReadonlyArray<SimMember<Kv.Kv>>, done: (unanswered: ReadonlyArray<string>) => void): void {
+    collect(members, (member, answered) => {
+      const caller = `last.${name(member.id)}`
+      const client = this.client(caller, () => [member.address])
+      client.boot()
+      const key = `last.${name(member.id)}`
+      const read = () => this.call(client, caller, { _tag: "Get", key }, answered)
+      this.call(
+        client,
+        caller,
+        { _tag: "Put", key, value: this.value() },
+        (carriedOut) => carriedOut && !member.witness ? read() : answered(carriedOut)
+      )
+    }, done)
+  }
+
   /** What was answered that no order explains, if anything. */
   verdict(): Verdict {
     const verdict = KvCheck.check(History.fromEvents(this.events))
@@ -94,14 +113,18 @@ export class Workload implements Load<Kv.Kv> {
     }
   }
 
-  /** A client that is given so many of the endpoints there are when it starts. */
-  private client(name: string, endpointsMax: number): SimClient {
+  /** Some of the endpoints there are. */
+  private some(endpointsMax: number): () => ReadonlyArray<string> {
+    return () => this.prng.shuffled(this.cluster.members.map(({ address }) => address)).slice(0, endpointsMax)
+  }
+
+  private client(name: string, endpoints: () => ReadonlyArray<string>): SimClient {
     const { cluster, prng } = this
     return new SimClient(cluster.world, cluster.sockets, {
       name,
       clockRate: prng.between(clockRateMin, 1.02),
       exactlyOnce: prng.chance(0.7),
-      endpoints: () => prng.shuffled(cluster.members.map(({ address }) => address)).slice(0, endpointsMax),
+      endpoints,
       onClosed: (callsLeft) =>
         cluster.watch.rules.check(
           "a client that closes ends its calls",
