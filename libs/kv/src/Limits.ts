@@ -70,7 +70,7 @@ export const snapshotChunkBytes = 512 * 1024
 /** Rows of a snapshot chunk at most. */
 export const snapshotChunkRowsMax = 8192
 
-/** A snapshot chunk above this is refused as foreign: no row of ours can make it. */
+/** A snapshot chunk above this is refused as foreign: no row makes it, neither a value nor a record of raft's, which has 1 MiB at most. */
 export const snapshotChunkBytesMax = 4 * 1024 * 1024
 
 /** Size of the blocks that rows are encoded into; larger rows get one of their own. */

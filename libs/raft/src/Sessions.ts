@@ -80,6 +80,9 @@ const none: ReadonlyArray<never> = []
 const noRefusals: ReadonlyMap<LogIndex, Refusal> = new Map()
 const empty = new Uint8Array(0)
 
+/** What an answer takes in a record besides its bytes: its length, and a run of its own at worst. */
+const answerOverheadBytes = 16
+
 export class Sessions {
   /** By last use, the one that goes first in front. */
   private readonly open = new Map<string, Open>()
@@ -209,7 +212,9 @@ export class Sessions {
       refusals,
       changes: (results) => [
         ...evicted.flatMap(deletions),
-        ...Array.from(touched, (each) => this.store(each, segments.filter(({ open }) => open === each), results))
+        ...Array.from(touched).flatMap((each) =>
+          this.store(each, segments.filter(({ open }) => open === each), results)
+        )
       ],
       answers: (results) =>
         sources === undefined
@@ -261,21 +266,47 @@ export class Sessions {
     return gone
   }
 
-  /** The record of what this batch did for a session. It takes the place of one whose answers the client has, if there is one. */
-  private store(open: Open, segments: ReadonlyArray<Segment>, results: ReadonlyArray<Uint8Array>): RecordChange {
+  /** Records of what this batch did for a session, one at least. They take the place of those whose answers the client has, as far as there are any. */
+  private store(
+    open: Open,
+    segments: ReadonlyArray<Segment>,
+    results: ReadonlyArray<Uint8Array>
+  ): ReadonlyArray<RecordChange> {
     this.prune(open)
-    const answers: Array<Uint8Array | undefined> = []
-    let bytes = this.keptBytes
-    for (const { count, position } of segments) {
-      for (let at = position; at < position + count; at++) {
-        const answer = results[at]!
-        const isKept = answer.length <= Limits.sessionAnswerBytesMax &&
-          bytes + answer.length <= Limits.sessionsBytesMax
-        if (isKept) bytes += answer.length
-        answers.push(isKept ? answer : undefined)
+    const changes: Array<RecordChange> = []
+    let runs: Array<{ readonly sequence: number; count: number }> = []
+    let answers: Array<Uint8Array | undefined> = []
+    let bytes = 0
+    const close = () => {
+      changes.push(this.record(open, runs, answers))
+      runs = []
+      answers = []
+      bytes = 0
+    }
+    for (const { count, position, sequence } of segments) {
+      for (let at = 0; at < count; at++) {
+        const result = results[position + at]!
+        const isKept = result.length <= Limits.sessionAnswerBytesMax &&
+          this.keptBytes + bytes + result.length <= Limits.sessionsBytesMax
+        const answer = isKept ? result : undefined
+        const cost = answerOverheadBytes + (answer?.length ?? 0)
+        if (bytes > 0 && bytes + cost > Limits.sessionRecordBytesMax) close()
+        const run = runs[runs.length - 1]
+        if (run !== undefined && run.sequence + run.count === sequence + at) run.count++
+        else runs.push({ sequence: sequence + at, count: 1 })
+        answers.push(answer)
+        bytes += cost
       }
     }
-    const runs = segments.map(({ count, sequence }) => ({ sequence, count }))
+    if (changes.length === 0 || answers.length > 0) close()
+    return changes
+  }
+
+  private record(
+    open: Open,
+    runs: ReadonlyArray<Session.Run>,
+    answers: ReadonlyArray<Uint8Array | undefined>
+  ): RecordChange {
     const slot = freeSlot(open)
     open.slots = Math.max(open.slots, slot + 1)
     const { lowestUnanswered, usedIndex } = open

@@ -210,6 +210,46 @@ describe("sessions", () => {
     assert.deepStrictEqual([...again.refusals.values()], ["NotKept"])
   })
 
+  it("the answers of one batch take several records, none of them too large for a snapshot's chunk", () => {
+    const sessions = new Sessions([], undefined)
+    sessions.plan([Entry.make(1, 2, EntryKind.SessionOpen, new Uint8Array(0))]).changes([])
+    const session = { index: 1, term: 2 }
+    const count = 512
+    const group = (index: LogIndex, run: Run) => {
+      const first = SessionCodec.encodeFirst({ session, lowestUnanswered: 0, runs: [run] }, bytes("a"))
+      return Array.from({ length: run.count }, (_, at) =>
+        at === 0
+          ? Entry.make(index, 2, EntryKind.SessionCommand, first)
+          : Entry.make(index + at, 2, EntryKind.Command, bytes("a")))
+    }
+    const answer = (at: number) => new Uint8Array(10_000).fill(at % 251)
+    const entries = [...group(2, { sequence: 1, count: 300 }), ...group(302, { sequence: 400, count: count - 300 })]
+    const records = sessions.plan(entries).changes(entries.map((_, at) => answer(at))) as Kept
+    const sizes = records.map(([, value]) => value.length)
+    assert.isAtMost(Math.max(...sizes), 1024 * 1024 + 64)
+    assert.isAtMost(sizes.length, 6, "and they are filled")
+    assert.strictEqual(new Set(records.map(([key]) => nameOf(key))).size, records.length)
+    for (const table of [sessions, new Sessions(records, undefined)]) {
+      const again = table.plan([
+        ...group(1000, { sequence: 1, count: 300 }),
+        ...group(1300, { sequence: 400, count: 212 })
+      ])
+      assert.deepStrictEqual(again.commands, [])
+      assert.deepStrictEqual(again.answers([]), entries.map((_, at) => answer(at)))
+    }
+  })
+
+  it("a record of a former version, however large, is read", () => {
+    const session = { index: 1, term: 2 }
+    const answers = Array.from({ length: 30 }, (_, at) => new Uint8Array(60_000).fill(at))
+    const record = { usedIndex: 5, lowestUnanswered: 0, runs: [{ sequence: 1, count: 30 }] }
+    const kept: Kept = [[SessionCodec.encodeRecordKey(session, 0), SessionCodec.encodeRecord(record, answers)]]
+    const stamp: Stamp = { session, lowestUnanswered: 0, runs: [{ sequence: 30, count: 1 }] }
+    const first = Entry.make(9, 2, EntryKind.SessionCommand, SessionCodec.encodeFirst(stamp, bytes("a")))
+    const plan = new Sessions(kept, undefined).plan([first])
+    assert.deepStrictEqual(plan.answers([]), [answers[29]])
+  })
+
   it("whatever the batches, members agree on what is carried out", () => {
     const log = (machine: Machine): ReadonlyArray<Entry.Entry> => {
       const session = { index: 1, term: 2 }
