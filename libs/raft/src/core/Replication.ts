@@ -92,10 +92,11 @@ export const onSent = (core: Core, { bytes, peer, permit, to }: Sent): void => {
   }
 }
 
+/** What is on its way is lost. Where a probe stands stays so: nothing was learnt, and a new leader that began anew at `match` would send everyone a snapshot. */
 export const onUnreachable = (core: Core, { peer }: Unreachable): void => {
   const progress = core.progress.get(peer)
   if (progress === undefined || progress.state === "Snapshot") return
-  progress.probe(progress.match + 1)
+  progress.probe(progress.state === "Probe" ? progress.next : progress.match + 1)
   progress.probed = true
   progress.probedAt = core.now
 }
