@@ -87,8 +87,8 @@ export const onSent = (core: Core, { bytes, peer, permit, to }: Sent): void => {
     progress.probed = true
     progress.probedAt = core.now
   } else {
-    progress.next = to + 1
-    progress.window.add(to, bytes, core.now)
+    progress.next = Math.max(progress.next, to + 1)
+    if (to > progress.match) progress.window.add(to, bytes, core.now)
   }
 }
 
@@ -394,6 +394,10 @@ export const heardLeader = (core: Core, from: MemberId, term: Term): boolean => 
   invariant(
     term > core.term || core.role !== "Leader",
     `two leaders in term ${term}: this member and ${from}`
+  )
+  invariant(
+    term > core.term || core.leader === "" || core.leader === from,
+    `two leaders in term ${term}: ${core.leader} and ${from}`
   )
   if (term > core.term || core.role === "PreCandidate" || core.role === "Candidate") {
     Election.becomeFollower(core, term, from)

@@ -107,6 +107,20 @@ describe("flow control", () => {
     assert.strictEqual(progress.next, 3)
   })
 
+  it("a report that an acknowledgement has overtaken takes nothing back", () => {
+    const script = three()
+    const node = script.elect(1)
+    script.run()
+    node.keepPermits = true
+    script.propose(1, "a", "b")
+    const permit = node.permits.find(({ peer }) => peer === idOf(2))!
+    script.send(2, 1, accepted(2, 4))
+    const progress = node.core.progress.get(idOf(2))!
+    script.step(1, { _tag: "Sent", peer: idOf(2), permit: permit.permit, to: 3, bytes: 10 })
+    assert.deepStrictEqual([progress.match, progress.next], [4, 5])
+    assert.isTrue(progress.window.isEmpty, "nothing is on its way")
+  })
+
   it("a report on a permit of a former leadership is ignored", () => {
     const script = three()
     const node = script.elect(1)

@@ -180,6 +180,12 @@ describe("replication", () => {
     assert.strictEqual(script.core(1).commitIndex, 0)
   })
 
+  it("a second leader in a term stops the member that hears both", () => {
+    const script = new Script({ voters: [1, 2, 3] })
+    script.send(1, 2, append(2, 1, 1, ["a@2"]))
+    assert.throws(() => script.send(3, 2, append(2, 1, 1, ["b@2"])), /two leaders in term 2/)
+  })
+
   it("an append that is sent twice changes nothing the second time", () => {
     const script = three()
     script.send(1, 2, append(2, 1, 1, ["a@2", "b@2"]))

@@ -250,7 +250,7 @@ describe("snapshots", () => {
   it("a crash between the state and the log's reset is completed on the way up", () => {
     for (const entries of [["a@2"], ["a@2", "b@2", "c@2"]]) {
       const script = behind()
-      script.send(9, 3, append(2, 2, 2, entries.map((entry) => entry)))
+      script.send(1, 3, append(2, 2, 2, entries.map((entry) => entry)))
       script.node(3).disk.state = script.node(1).state()
       script.crash(3)
       assert.deepStrictEqual([script.core(3).log.previousIndex, script.core(3).log.previousTerm], [12, 2])
