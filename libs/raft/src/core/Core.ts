@@ -79,8 +79,8 @@ export class Core {
 
   /** The configurations in the log that may still be undone, behind the one that may not; ascending. The last one is in force. */
   readonly configurations: Array<{ readonly index: LogIndex; readonly configuration: Configuration.Configuration }>
-  /** This member has been in a configuration. */
-  wasMember: boolean
+  /** This member has been in a configuration that is committed: one that was undone made no member of it. */
+  wasMember = false
 
   /** When this run of the member began. */
   readonly startedAt: number
@@ -150,7 +150,7 @@ export class Core {
     this.configurations = options.configurations.length === 0
       ? [{ index: 0, configuration: Configuration.empty }]
       : [...options.configurations]
-    this.wasMember = this.configurations.some((entry) => Configuration.find(entry.configuration, this.id) !== undefined)
+    this.noteMembership()
     this.role = this.restingRole
     this.now = options.now
     this.startedAt = this.now
@@ -274,6 +274,11 @@ export class Core {
     }
   }
 
+  /** To be called with every configuration that becomes the first one, the one that cannot be undone. */
+  noteMembership(): void {
+    if (Configuration.find(this.configurations[0]!.configuration, this.id) !== undefined) this.wasMember = true
+  }
+
   commitTo(index: LogIndex): void {
     if (index <= this.commitIndex) return
     invariant(
@@ -283,6 +288,7 @@ export class Core {
     this.commitIndex = index
     while (this.configurations.length > 1 && this.configurations[1]!.index <= index) {
       this.configurations.shift()
+      this.noteMembership()
       this.out.configurationChanged = true
     }
     const entry = this.configurations[0]!

@@ -41,10 +41,7 @@ export const adopt = (core: Core, index: LogIndex, configuration: Configuration.
   core.configurations.push({ index, configuration })
   core.out.configurationChanged = true
   const own = Configuration.find(configuration, core.id)
-  if (own !== undefined) {
-    invariant(own.witness === core.witness, mistaken(own))
-    core.wasMember = true
-  }
+  if (own !== undefined) invariant(own.witness === core.witness, mistaken(own))
   if (core.role === "Leader") Replication.followConfiguration(core)
 }
 

@@ -46,6 +46,7 @@ export const onSnapshotInstalled = (core: Core, input: SnapshotInstalled): void 
       core.write({ _tag: "Reset", index, term })
       core.configurations.length = 0
       Membership.adopt(core, configurationIndex, configuration)
+      core.noteMembership()
       Election.followConfiguration(core)
     }
   }

@@ -334,6 +334,27 @@ describe("membership", () => {
     assert.isBelow(script.core(1).commitIndex, configurationIndex, "one of two is no majority")
   })
 
+  it("a member whose admission was undone was none: it is not told that it left when it is admitted later", () => {
+    const script = three()
+    const taught = (term: number, previousIndex: number, previousTerm: number, voters: ReadonlyArray<number>) =>
+      script.send(1, 4, {
+        ...configured(term, previousIndex, previousTerm, configurationOf(...voters)),
+        commit: term === 2 ? 0 : previousIndex + 1
+      })
+    taught(2, 0, 0, [1, 2, 3, 4])
+    script.run()
+    taught(3, 0, 0, [1, 2, 3])
+    script.run()
+    assert.strictEqual(script.core(4).commitIndex, 1)
+    assert.isFalse(script.node(4).removed)
+    taught(3, 1, 3, [1, 2, 3, 4])
+    script.crash(4)
+    taught(3, 1, 3, [1, 2, 3, 4])
+    taught(3, 2, 3, [1, 2, 3])
+    script.run()
+    assert.isTrue(script.node(4).removed, "it was one when this was committed")
+  })
+
   it("a member that left learns that it did", () => {
     const script = three()
     script.elect(1)
