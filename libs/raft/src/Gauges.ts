@@ -14,6 +14,7 @@ export const of = (member: Member): ReadonlyArray<Gauge> => {
   add("proposalsMax", proposals.size, Limits.proposalsMax)
   add("proposalBytesMax", proposals.sizeBytes, Limits.proposalBytesMax)
   add("readsMax", readers.size, Limits.readsMax)
+  add("waitingReadsMax", core.reads.waiting.length, Limits.waitingReadsMax)
   add("changesMax", changes.size, Limits.changesMax)
   add("sessionsMax", applier.sessions(), Limits.sessionsMax)
   add("eventsMax", events.waiting, Limits.eventsMax)

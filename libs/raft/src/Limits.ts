@@ -32,6 +32,9 @@ export const uncommittedBytesMax = 64 * 1024 * 1024
 /** Reads that wait for an answer on one member; more are refused as `Busy`. */
 export const readsMax = 200_000
 
+/** Reads of all members that wait for a round of the leader's; more are sent back, and ask again after `retryMillis`. */
+export { waitingReadsMax } from "./core/Read.ts"
+
 /** Changes of membership or leadership that wait for an answer on one member; more are refused as `Busy`. */
 export const changesMax = 64
 

@@ -6,6 +6,7 @@
  * never confirm a newer read (etcd #20418). While the leader has a lease no round is needed. Source: dissertation §6.4.
  */
 import type { Core } from "./Core.ts"
+import * as Election from "./Election.ts"
 import type { LogIndex, MemberId } from "./Entry.ts"
 import type { FromPeer, Read } from "./Input.ts"
 import * as Lease from "./Lease.ts"
@@ -30,9 +31,10 @@ export interface Reads {
 
 export const make = (): Reads => ({ waiting: [], confirming: [], round: 0, index: 0 })
 
-export const onRead = (core: Core, { id }: Read): void => {
-  core.reads.waiting.push({ from: "", id })
-}
+/** Reads, each of one member and all its callers, that a leader lets wait for a round; it sends more away, to ask again. */
+export const waitingReadsMax = 65_536
+
+export const onRead = (core: Core, { id }: Read): void => wait(core, { from: "", id })
 
 export const onReadElsewhere = (core: Core, { id }: Read): void => {
   if (core.leader === "") core.out.reads.push({ id, index: -1 })
@@ -40,7 +42,12 @@ export const onReadElsewhere = (core: Core, { id }: Read): void => {
 }
 
 export const onReadIndex = (core: Core, { from, message }: FromPeer<ReadIndex>): void => {
-  core.reads.waiting.push({ from, id: message.id })
+  wait(core, { from, id: message.id })
+}
+
+const wait = (core: Core, read: PendingRead): void => {
+  if (core.reads.waiting.length < waitingReadsMax) core.reads.waiting.push(read)
+  else answer(core, read, -1)
 }
 
 export const onReadIndexElsewhere = (core: Core, { from, message }: FromPeer<ReadIndex>): void => {
@@ -52,7 +59,10 @@ export const onReadIndexElsewhere = (core: Core, { from, message }: FromPeer<Rea
  * far as this log is the leader's there is no need to hear it twice.
  */
 export const onReadIndexReply = (core: Core, { from, message }: FromPeer<ReadIndexReply>): void => {
-  if (message.term === core.term && from === core.leader) core.commitTo(Math.min(message.index, core.matchedIndex))
+  if (message.term === core.term && from === core.leader) {
+    core.commitTo(Math.min(message.index, core.matchedIndex))
+    if (core.out.configurationChanged) Election.followConfiguration(core)
+  }
   core.out.reads.push({ id: message.id, index: message.index })
 }
 
@@ -104,9 +114,11 @@ const confirm = (core: Core): void => {
 }
 
 const release = (core: Core, reads: Array<PendingRead>, index: LogIndex): void => {
-  for (const { from, id } of reads) {
-    if (from === "") core.out.reads.push({ id, index })
-    else core.send(from, { _tag: "ReadIndexReply", term: core.term, id, index })
-  }
+  for (const read of reads) answer(core, read, index)
   reads.length = 0
+}
+
+const answer = (core: Core, { from, id }: PendingRead, index: LogIndex): void => {
+  if (from === "") core.out.reads.push({ id, index })
+  else core.send(from, { _tag: "ReadIndexReply", term: core.term, id, index })
 }

@@ -35,8 +35,10 @@ export const onSnapshotSent = (core: Core, { delivered, index, peer }: SnapshotS
 export const onSnapshotInstalled = (core: Core, input: SnapshotInstalled): void => {
   const { configuration, configurationIndex, index, term } = input
   if (index > core.commitIndex) {
-    if (core.log.termAt(index) === term) core.commitTo(index)
-    else {
+    if (core.log.termAt(index) === term) {
+      core.commitTo(index)
+      if (core.out.configurationChanged) Election.followConfiguration(core)
+    } else {
       // Entries up to `index` may be the committed ones; those behind it cannot be, since the logs differ there.
       if (index < core.log.lastIndex) core.out.truncatedFrom = index + 1
       core.log.reset(index, term)

@@ -1,7 +1,9 @@
 /** Dissertation §6.4; etcd issue 20418. */
 import { assert, describe, it } from "vitest"
-import { idOf } from "../support/Cluster.ts"
-import { amidJointChange, leave, Script } from "../support/Script.ts"
+import { EntryKind } from "../../src/core/Entry.ts"
+import { waitingReadsMax } from "../../src/core/Read.ts"
+import { configurationOf, idOf } from "../support/Cluster.ts"
+import { amidJointChange, append, leave, Script } from "../support/Script.ts"
 
 const confirmed = (term: number, round: number) => ({ _tag: "HeartbeatReply", term, round }) as const
 
@@ -53,6 +55,35 @@ describe("linearizable reads", () => {
     assert.isAbove(second!.round, first!.round)
     script.send(2, 1, confirmed(2, second!.round))
     assert.deepStrictEqual(node.reads.map(({ id }) => id), [7, 8])
+  })
+
+  it("a leader that cannot confirm lets only so many wait, and sends the others away to ask again", () => {
+    const script = new Script({ voters: [1, 2, 3] })
+    const node = script.elect(1)
+    script.read(1, 1)
+    script.drop()
+    script.step(1, ...Array.from({ length: waitingReadsMax + 1 }, (_, id) => ({ _tag: "Read", id: id + 2 }) as const))
+    assert.deepStrictEqual(node.reads, [{ id: waitingReadsMax + 2, index: -1 }])
+    script.send(2, 1, { _tag: "ReadIndex", term: 2, id: 7 })
+    assert.deepStrictEqual(script.take("ReadIndexReply", { to: 2 }).map(({ id, index }) => [id, index]), [[7, -1]])
+    script.beat(1)
+    script.run()
+    assert.strictEqual(node.reads.filter(({ index }) => index === 2).length, waitingReadsMax + 1)
+  })
+
+  it("a member that learns with a read index that it has left stands for no election", () => {
+    const script = new Script({ voters: [1, 2, 3] })
+    const message = append(2, 1, 1, ["C@2"])
+    if (message._tag !== "Append") throw new Error("no append")
+    const configuration = configurationOf(1, 3)
+    script.send(1, 2, {
+      ...message,
+      entries: message.entries.map((entry) => ({ ...entry, kind: EntryKind.Configuration, configuration }))
+    })
+    script.run()
+    script.send(1, 2, { _tag: "ReadIndexReply", term: 2, id: 7, index: 2 })
+    assert.strictEqual(script.core(2).commitIndex, 2)
+    assert.strictEqual(script.core(2).role, "Learner")
   })
 
   it("reads that arrive together share a round", () => {

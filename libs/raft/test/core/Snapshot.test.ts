@@ -1,6 +1,7 @@
 /** Raft paper §7; etcd issue 18055. */
 import { assert, describe, it } from "vitest"
 import type { Configuration } from "../../src/core/Configuration.ts"
+import { EntryKind } from "../../src/core/Entry.ts"
 import { configurationOf, idOf } from "../support/Cluster.ts"
 import { append, Script } from "../support/Script.ts"
 
@@ -111,6 +112,21 @@ describe("snapshots", () => {
     assert.strictEqual(script.node(2).trace, "C@1 a@2 b@2 c@2")
     assert.strictEqual(script.core(2).commitIndex, 3)
     assert.strictEqual(script.core(2).log.lastIndex, 4)
+  })
+
+  it("a member whose log is kept learns all the same that it has left", () => {
+    const script = three()
+    const configuration = configurationOf(1, 3)
+    const message = append(2, 1, 1, ["C@2"])
+    if (message._tag !== "Append") throw new Error("no append")
+    script.send(1, 2, {
+      ...message,
+      entries: message.entries.map((entry) => ({ ...entry, kind: EntryKind.Configuration, configuration }))
+    })
+    script.run()
+    script.step(2, { ...installed(2, 2, configuration), configurationIndex: 2 })
+    assert.strictEqual(script.core(2).commitIndex, 2)
+    assert.strictEqual(script.core(2).role, "Learner")
   })
 
   it("a log that has another entry there, or none, begins anew behind the snapshot", () => {
