@@ -115,8 +115,12 @@ export const snapshotPauseMillis = 2000
 /** A proposal or read that was turned away for want of a leader is tried again after this long. */
 export const retryMillis = 50
 
-/** A read index that the leader has not answered is asked for again after this long. */
+/**
+ * A read index that the leader has not answered is asked for again after this long. The answer to the first question counts as well, if it comes: for so many reads, each
+ * as often as it was asked for; beyond them the oldest questions are forgotten.
+ */
 export const readRetryMillis = 500
+export const lateReadsMax = 1_000_000
 
 /** Deadline of a call that names none. */
 export const callTimeoutMillis = 5000

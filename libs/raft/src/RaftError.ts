@@ -5,7 +5,7 @@ import { Schema } from "effect"
  * A proposal or a read was not carried out.
  *
  * - `NoLeader`: no leader was known before the deadline; nothing was appended, try again.
- * - `Busy`: a limit of queue or log was reached; nothing was appended, try again later.
+ * - `Busy`: a limit of queue or log was reached, or a read has to see what this member has not applied yet; nothing was appended, try again later.
  * - `Refused`: the leader does not take proposals now (it hands leadership over); nothing was appended, try again.
  * - `Lost`: another leader's entry was applied in its place; it never takes effect, try again.
  * - `TooLarge`: a command exceeds the limit; nothing was appended, do not try again.

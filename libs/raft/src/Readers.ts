@@ -30,6 +30,9 @@ export class Readers {
   private parked: Array<Reader> = []
   private parkedUntil = Infinity
   private readonly asked = new Map<number, Asked>()
+  /** Asked again since, in order; an answer, late as it is, lets them go all the same. And how many readers these are. */
+  private readonly late = new Map<number, Asked>()
+  private lateCount = 0
   /** Index known, not yet applied. */
   private confirmed: Array<Asked & { readonly index: LogIndex }> = []
   /** This member has applied everything that was committed at this time. */
@@ -72,10 +75,12 @@ export class Readers {
 
   /** The leader's answer; -1 if there is none to be had now. */
   answered(id: number, index: LogIndex, appliedIndex: LogIndex, now: number): void {
-    const asked = this.asked.get(id)
+    const asked = this.asked.get(id) ?? this.late.get(id)
     if (asked === undefined) return
-    this.asked.delete(id)
+    const isLate = !this.asked.delete(id)
+    if (isLate) this.forget(id, asked)
     if (index < 0) {
+      if (isLate) return
       for (const reader of asked.readers) this.parked.push(reader)
       this.parkedUntil = Math.min(this.parkedUntil, now + Limits.retryMillis)
     } else if (index <= appliedIndex) this.release(asked, appliedIndex)
@@ -108,32 +113,24 @@ export class Readers {
     let next = this.parkedUntil
     for (const [id, asked] of this.asked) {
       const retryAt = asked.askedAt + Limits.readRetryMillis
-      if (retryAt <= now) {
-        this.asked.delete(id)
-        for (const reader of asked.readers) if (!reader.done) this.arrived.push(reader)
-      } else next = Math.min(next, retryAt)
+      if (retryAt <= now) this.askAgain(id, asked)
+      else next = Math.min(next, retryAt)
     }
-    const look = (readers: ReadonlyArray<Reader>) => {
+    const look = (readers: ReadonlyArray<Reader>, late: () => RaftError) => {
       for (const reader of readers) {
         if (reader.done) continue
         if (reader.deadline > now) next = Math.min(next, reader.deadline)
-        else {
-          this.finish(
-            reader,
-            Exit.fail(
-              new RaftError({
-                reason: "NoLeader",
-                message: "No leader confirmed the read before the deadline; try again."
-              })
-            )
-          )
-        }
+        else this.finish(reader, Exit.fail(late()))
       }
     }
-    look(this.arrived)
-    look(this.parked)
-    for (const asked of this.asked.values()) look(asked.readers)
-    for (const waiting of this.confirmed) look(waiting.readers)
+    for (const waiting of this.confirmed) look(waiting.readers, notApplied)
+    look(this.arrived, notConfirmed)
+    look(this.parked, notConfirmed)
+    for (const asked of this.asked.values()) look(asked.readers, notConfirmed)
+    this.confirmed = this.confirmed.filter(isWaitedFor)
+    for (const [id, asked] of this.late) {
+      if (this.lateCount > Limits.lateReadsMax || !isWaitedFor(asked)) this.forget(id, asked)
+    }
     if (this.arrived.length > 0) this.bell.ringUnsafe()
     return next
   }
@@ -146,6 +143,20 @@ export class Readers {
     for (const reader of this.parked) this.finish(reader, exit)
     for (const asked of this.asked.values()) for (const reader of asked.readers) this.finish(reader, exit)
     for (const waiting of this.confirmed) for (const reader of waiting.readers) this.finish(reader, exit)
+  }
+
+  private askAgain(id: number, { askedAt, readers }: Asked): void {
+    this.asked.delete(id)
+    const waiting = readers.filter(({ done }) => !done)
+    if (waiting.length === 0) return
+    for (const reader of waiting) this.arrived.push(reader)
+    this.late.set(id, { readers: waiting, askedAt })
+    this.lateCount += waiting.length
+  }
+
+  private forget(id: number, { readers }: Asked): void {
+    this.late.delete(id)
+    this.lateCount -= readers.length
   }
 
   private release({ askedAt, readers }: Asked, index: LogIndex): void {
@@ -161,5 +172,16 @@ export class Readers {
     reader.answer(exit)
   }
 }
+
+const isWaitedFor = ({ readers }: Asked): boolean => readers.some(({ done }) => !done)
+
+const notConfirmed = () =>
+  new RaftError({ reason: "NoLeader", message: "No leader confirmed the read before the deadline; try again." })
+
+const notApplied = () =>
+  new RaftError({
+    reason: "Busy",
+    message: "This member has not applied before the deadline what the read has to see; try another, or again later."
+  })
 
 const stopped = () => new RaftError({ reason: "Stopped", message: "The member is stopping; try another." })

@@ -86,9 +86,63 @@ describe("readers", () => {
       add()
       const id = readers.take(0)
       readers.answered(id + 77, 1, 1, 0)
-      readers.expire(Limits.readRetryMillis)
-      readers.answered(id, 1, 1, Limits.readRetryMillis)
       assert.deepStrictEqual(answers, [undefined])
+      readers.answered(id, 1, 1, 0)
+      readers.answered(id, 2, 2, 0)
+      assert.deepStrictEqual(answers, ["1"])
+    }))
+
+  it.effect("where every answer takes longer than they wait before they ask again, the first answer lets them go", () =>
+    Effect.gen(function*() {
+      const { add, answers, readers } = yield* make
+      add(10_000)
+      const ids: Array<number> = []
+      for (let time = 0; time < 4 * Limits.readRetryMillis; time += Limits.readRetryMillis) {
+        readers.expire(time)
+        ids.push(readers.take(time))
+      }
+      assert.strictEqual(new Set(ids).size, 4)
+      readers.answered(ids[2]!, -1, 0, 2000)
+      assert.deepStrictEqual(answers, [undefined], "the last question is still out")
+      readers.answered(ids[1]!, 7, 6, 2000)
+      readers.applied(7)
+      assert.deepStrictEqual(answers, ["7"])
+      assert.isTrue(readers.isFresh(2000, 1500), "as of when the question was asked that has the answer")
+      assert.isFalse(readers.isFresh(2000, 1499))
+      readers.answered(ids[3]!, 8, 8, 2000)
+      assert.strictEqual(readers.size, 0)
+    }))
+
+  it.effect("questions that were asked again are remembered only for so many reads, and while somebody waits", () =>
+    Effect.gen(function*() {
+      const { add, answers, readers } = yield* make
+      const count = 100_000
+      for (let reader = 0; reader < count; reader++) add(1e9)
+      const ids: Array<number> = []
+      for (let time = 0; ids.length <= Limits.lateReadsMax / count + 1; time += Limits.readRetryMillis) {
+        readers.expire(time)
+        ids.push(readers.take(time))
+      }
+      readers.answered(ids[0]!, 1, 1, 0)
+      assert.isUndefined(answers[0], "forgotten")
+      readers.answered(ids[1]!, 1, 1, 0)
+      assert.strictEqual(answers[0], "1")
+    }))
+
+  it.effect("what is confirmed and not applied in time is not put down to the leader", () =>
+    Effect.gen(function*() {
+      const { add, answers, readers } = yield* make
+      add(100)
+      readers.answered(readers.take(0), 9, 1, 0)
+      readers.expire(100)
+      assert.deepStrictEqual(answers, ["Busy"])
+      add(1000)
+      const first = readers.take(100)
+      readers.expire(100 + Limits.readRetryMillis)
+      readers.take(100 + Limits.readRetryMillis)
+      readers.answered(first, 9, 1, 700)
+      readers.expire(1000)
+      assert.deepStrictEqual(answers, ["Busy", "Busy"], "the second question, still out, changes nothing")
     }))
 
   it.effect("without a leader they wait a little, or until one is known, and ask again", () =>
@@ -131,7 +185,7 @@ describe("readers", () => {
       add(100)
       add(101)
       assert.strictEqual(readers.expire(100), 50)
-      assert.deepStrictEqual(answers, ["NoLeader", "NoLeader", "NoLeader", "NoLeader", undefined])
+      assert.deepStrictEqual(answers, ["Busy", "NoLeader", "NoLeader", "NoLeader", undefined])
       assert.strictEqual(readers.size, 1)
     }))
 
