@@ -47,6 +47,8 @@ export const make = Effect.fnUntraced(function*(options: {
   let sent = 0
   let acknowledged = 0
   let heard = false
+  /** The receiver has said something since the last offer: whoever installs the snapshot, or waits for a slow disk, is not silent. */
+  let answered = false
   /** The receiver's next word says where to go on: after an offer, and once for each chunk that it asks for again. */
   let isAsked = true
   let askedAgain = -1
@@ -89,7 +91,7 @@ export const make = Effect.fnUntraced(function*(options: {
   const run = Effect.gen(function*() {
     let silences = 0
     while (outcome === undefined && silences < Limits.snapshotRetriesMax && isCurrent()) {
-      const before = acknowledged
+      answered = false
       heard = false
       isAsked = true
       yield* offer
@@ -99,7 +101,7 @@ export const make = Effect.fnUntraced(function*(options: {
         heard = false
         yield* listenForAWhile
       }
-      silences = acknowledged > before ? 0 : silences + 1
+      silences = answered ? 0 : silences + 1
     }
     return outcome === true
   })
@@ -118,6 +120,7 @@ export const make = Effect.fnUntraced(function*(options: {
         if (isAgain && !isAsked) askedAgain = acknowledged
         isAsked = false
       }
+      answered = true
       heard = true
       wakeup.ringUnsafe()
     },

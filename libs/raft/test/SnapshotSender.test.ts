@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Option } from "effect"
+import { Clock, Effect, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
 import * as Codec from "../src/codec/PeerMessageCodec.ts"
 import type { PeerMessage } from "../src/PeerMessage.ts"
@@ -7,19 +7,29 @@ import * as SnapshotSender from "../src/SnapshotSender.ts"
 import { bytes } from "./support/Register.ts"
 
 /** A receiver that answers each message after `delayMillis`, over a transport that the test can take down. */
-const transferTo = Effect.fnUntraced(function*(options: { readonly chunks: number; readonly delayMillis: number }) {
+const transferTo = Effect.fnUntraced(function*(options: {
+  readonly chunks: number
+  readonly delayMillis: number
+  /** From the last chunk until the snapshot is installed; offers are answered meanwhile. */
+  readonly installMillis?: number
+}) {
+  let installedAt = 0
   const received: Array<number> = []
   const state = { isUp: true, offers: 0, chunks: 0 }
   const context = yield* Effect.context<never>()
+  const clock = yield* Clock.Clock
   const answer = (message: PeerMessage): Effect.Effect<void> =>
     Effect.sync(() => {
       if (message._tag === "SnapshotChunk" && message.sequence === received.length) received.push(message.sequence)
+      const time = clock.currentTimeMillisUnsafe()
       const isWhole = received.length === options.chunks
+      if (isWhole && installedAt === 0) installedAt = time + (options.installMillis ?? 0)
+      if (isWhole && time < installedAt && message._tag === "SnapshotChunk") return
       transfer.progressUnsafe({
         _tag: "SnapshotProgress",
         snapshot: 7,
         next: received.length,
-        state: isWhole ? "installed" : "receiving"
+        state: isWhole && time >= installedAt ? "installed" : "receiving"
       })
     })
   const transfer: SnapshotSender.Transfer = yield* SnapshotSender.make({
@@ -74,6 +84,15 @@ describe("SnapshotSender", () => {
       for (let passed = 0; passed < 60_000; passed += 100) yield* TestClock.adjust(100)
       assert.isTrue(yield* Fiber.join(fiber))
       assert.deepStrictEqual(received, [0, 1, 2])
+    }).pipe(Effect.scoped))
+
+  it.effect("a receiver that takes long to install what it has, and answers meanwhile, is not given up", () =>
+    Effect.gen(function*() {
+      const { state, transfer } = yield* transferTo({ chunks: 3, delayMillis: 5, installMillis: 40_000 })
+      const fiber = yield* Effect.forkChild(transfer.run)
+      for (let passed = 0; passed < 60_000; passed += 100) yield* TestClock.adjust(100)
+      assert.isTrue(yield* Fiber.join(fiber))
+      assert.strictEqual(state.chunks, 3)
     }).pipe(Effect.scoped))
 
   it.effect("goes on where the receiver is when the link comes back, and gives up on one that stays silent", () =>
