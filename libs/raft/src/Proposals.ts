@@ -202,7 +202,9 @@ export class Proposals {
     if (settled > 0) this.appended = this.appended.slice(settled)
     if (this.displaced.length === 0) return
     this.displaced = this.displaced.filter((group) =>
-      !group.done && !this.advance(group, batch, entries.findIndex(({ index }) => index === nextIndex(group)))
+      !group.done &&
+      (nextIndex(group) > batch.to ||
+        !this.advance(group, batch, entries.findIndex(({ index }) => index === nextIndex(group))))
     )
   }
 

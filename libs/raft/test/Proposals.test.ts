@@ -138,6 +138,19 @@ describe("proposals", () => {
       assert.deepStrictEqual(outcomes, ["Lost", "B"])
     }))
 
+  it.effect("a batch is not searched for groups that it does not reach", () =>
+    Effect.gen(function*() {
+      const { append, apply, outcomes, proposals } = yield* make
+      append("a", 5)
+      proposals.truncated(5)
+      const entries = [Entry.make(4, 2, EntryKind.Command, bytes("x"))]
+      entries.findIndex = () => assert.fail("searched")
+      proposals.applied({ from: 4, to: 4, entries, results: [bytes("X")], refusals: new Map() })
+      assert.deepStrictEqual(outcomes, [undefined])
+      apply(5, "a@2")
+      assert.deepStrictEqual(outcomes, ["A"])
+    }))
+
   it.effect("a group that was truncated has a deadline, and is unknown over a snapshot", () =>
     Effect.gen(function*() {
       const { append, outcomes, proposals } = yield* make
