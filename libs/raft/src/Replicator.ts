@@ -71,7 +71,7 @@ export const run = Effect.fnUntraced(function*(options: {
     })
     const chunks = entries.length === 0 ? [fields] : [fields, encodeBlock(encoded, entries)]
     if ((wanted && entries.length === 0) || !transport.sendUnsafe(peer, "raft", chunks)) {
-      return mailbox.complete({ _tag: "Unreachable", peer })
+      return mailbox.complete({ _tag: "Unsent", peer })
     }
     let bytes = 0
     if (!encoded.bare) { for (const entry of entries) bytes += entry.bytes }

@@ -27,6 +27,8 @@ const permitFor = (index: number): Permit => ({
 /** A replicator that runs, with the last two of four entries in memory and a log that answers while `gate` is open. */
 const running = Effect.gen(function*() {
   const sent: Array<number> = []
+  const lane = { isFull: false }
+  const mailbox = yield* Mailbox.make
   const gate = Latch.makeUnsafe(true)
   const log = new MemoryLog()
   log.entries = [...entries]
@@ -39,7 +41,7 @@ const running = Effect.gen(function*() {
     slot,
     cache,
     encoded: Replicator.makeEncoded(),
-    mailbox: yield* Mailbox.make
+    mailbox
   })
   yield* replicator.pipe(
     Effect.provideService(LogStore.LogStore, {
@@ -50,6 +52,7 @@ const running = Effect.gen(function*() {
       serve: () => Effect.void,
       setPeers: () => Effect.void,
       sendUnsafe: (_, __, chunks) => {
+        if (lane.isFull) return false
         const message = Codec.decode(Buffer.concat(chunks))
         if (message._tag === "Append") sent.push(message.previousIndex + 1)
         return true
@@ -58,7 +61,7 @@ const running = Effect.gen(function*() {
     Effect.forkScoped
   )
   yield* Effect.yieldNow
-  return { gate, sent, slot }
+  return { gate, lane, mailbox, sent, slot }
 })
 
 describe("Replicator", () => {
@@ -71,6 +74,15 @@ describe("Replicator", () => {
       assert.deepStrictEqual(sent, [3])
       for (let turn = 0; turn < 5; turn++) yield* Effect.yieldNow
       assert.deepStrictEqual(sent, [3, 1])
+    }))
+
+  it.effect("what the link does not take is reported, and not as a link that broke", () =>
+    Effect.gen(function*() {
+      const { lane, mailbox, sent, slot } = yield* running
+      lane.isFull = true
+      Replicator.handOver(slot, permitFor(3))
+      assert.deepStrictEqual(sent, [])
+      assert.deepStrictEqual(mailbox.takeCompletions(), [{ _tag: "Unsent", peer }])
     }))
 
   it.effect("sends nothing ahead of what it is still reading from the log", () =>

@@ -46,7 +46,13 @@ export interface Sent {
   readonly bytes: number
 }
 
-/** The link to a peer has broken, or a message to it was dropped. */
+/** The replicator could not use its permit: the link takes no more for now, or the entries have just been compacted away. */
+export interface Unsent {
+  readonly _tag: "Unsent"
+  readonly peer: MemberId
+}
+
+/** The link to a peer has broken: what was on its way may be lost. */
 export interface Unreachable {
   readonly _tag: "Unreachable"
   readonly peer: MemberId
@@ -131,6 +137,7 @@ export type Input =
   | Written
   | Applied
   | Sent
+  | Unsent
   | Unreachable
   | Connected
   | ElectionTimer

@@ -8,7 +8,7 @@ import type { Core } from "./Core.ts"
 import * as DeadMembers from "./DeadMembers.ts"
 import * as Election from "./Election.ts"
 import type { LogIndex, MemberId, Term } from "./Entry.ts"
-import type { Applied, Connected, FromPeer, Propose, Sent, Unreachable, Written } from "./Input.ts"
+import type { Applied, Connected, FromPeer, Propose, Sent, Unreachable, Unsent, Written } from "./Input.ts"
 import { invariant } from "./Invariant.ts"
 import * as Lease from "./Lease.ts"
 import * as Membership from "./Membership.ts"
@@ -93,7 +93,7 @@ export const onSent = (core: Core, { bytes, peer, permit, to }: Sent): void => {
 }
 
 /** What is on its way is lost. Where a probe stands stays so: nothing was learnt, and a new leader that began anew at `match` would send everyone a snapshot. */
-export const onUnreachable = (core: Core, { peer }: Unreachable): void => {
+export const onUnreachable = (core: Core, { peer }: Unreachable | Unsent): void => {
   const progress = core.progress.get(peer)
   if (progress === undefined || progress.state === "Snapshot") return
   progress.probe(progress.state === "Probe" ? progress.next : progress.match + 1)

@@ -137,6 +137,20 @@ describe("flow control", () => {
     assert.isTrue(progress.permitted, "no report on the permit of this leadership has come")
   })
 
+  it("what could not be sent is sent again when the peer answers, and says nothing of the link to a leader", () => {
+    const script = three()
+    const node = script.elect(1)
+    script.run()
+    node.keepPermits = true
+    script.propose(1, "a")
+    script.step(1, { _tag: "Unsent", peer: idOf(2) })
+    node.keepPermits = false
+    script.pass(500)
+    assert.strictEqual(script.node(2).trace, "C@1 N@2 a@2")
+    script.step(2, { _tag: "Unsent", peer: idOf(1) })
+    assert.isFalse(script.core(2).contactBroken, "a report of a former leadership")
+  })
+
   it("nothing is sent to a peer whose link is down until it is up again", () => {
     const script = three()
     script.elect(1)

@@ -375,7 +375,7 @@ export class Node {
       entries.push(entry)
     }
     if (entries.length === 0 && permit.to > permit.previousIndex) {
-      return this.step({ _tag: "Unreachable", peer: permit.peer }, this.core.now)
+      return this.step({ _tag: "Unsent", peer: permit.peer }, this.core.now)
     }
     this.outbox({
       from: this.id,

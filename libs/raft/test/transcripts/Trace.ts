@@ -187,6 +187,8 @@ const cause = (input: Input, self: string, role: RoleName): string | undefined =
       return `${self} change ${input.id}: ${change(input.change)}`
     case "Transfer":
       return `${self} transfer ${input.id}: to ${input.to === "" ? "the best" : Notation.name(input.to)}`
+    case "Unsent":
+      return `${self} could not send to ${Notation.name(input.peer)}`
     case "Unreachable":
       return `${self} lost its link to ${Notation.name(input.peer)}`
     case "Connected":
