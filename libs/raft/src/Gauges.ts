@@ -18,10 +18,14 @@ export const of = (member: Member): ReadonlyArray<Gauge> => {
   add("changesMax", changes.size, Limits.changesMax)
   add("sessionsMax", applier.sessions(), Limits.sessionsMax)
   add("eventsMax", events.waiting, Limits.eventsMax)
+  add("trackedGroupsMax", member.stages.size, Limits.trackedGroupsMax)
   add("heldMessagesMax", held.length, Limits.heldMessagesMax)
   // a leader's own no-ops and configurations are not refused
   add("pendingAppendsMax", core.pendingAppends.length, Limits.pendingAppendsMax + Limits.changesMax)
   add("uncommittedBytesMax", core.uncommittedBytes, Limits.uncommittedBytesMax)
+  // the last group may go beyond
+  const unappliedBytesMax = Limits.uncommittedBytesMax + Limits.unappliedBytesMax + Limits.groupBytesMax * 2
+  add("unappliedBytesMax", core.unappliedBytes, unappliedBytesMax)
   // what is not durable stays, beyond what is
   add("cacheBacklogBytesMax", cache.sizeBytes, Limits.cacheBacklogBytesMax + Limits.uncommittedBytesMax)
   let messages = 0

@@ -29,6 +29,15 @@ export const proposalBytesMax = 64 * 1024 * 1024
 /** Payload bytes that a leader appends beyond its commit index; more is refused as `Busy`. */
 export const uncommittedBytesMax = 64 * 1024 * 1024
 
+/**
+ * Committed entries that a leader has not applied, and bytes of groups that it appended and has not applied, beyond `uncommittedBytesMax`; more is refused as `Busy`. A
+ * state machine that hangs would let them grow: a group whose caller was answered at its deadline is in memory until it is applied.
+ */
+export { unappliedBytesMax, unappliedEntriesMax } from "./core/Replication.ts"
+
+/** Groups that are in the log and not applied, whose stages are timed; of those beyond only the first stage is. */
+export const trackedGroupsMax = 100_000
+
 /** Reads that wait for an answer on one member; more are refused as `Busy`. */
 export const readsMax = 200_000
 

@@ -128,7 +128,7 @@ const refuse = (member: Member, id: number, reason: "Busy" | "Refused"): void =>
     group,
     reason,
     reason === "Busy"
-      ? "The leader has too much that is not committed yet; try again later."
+      ? "The leader has too much that is not committed or not applied yet; try again later."
       : "The leader is handing leadership over; try again."
   )
 }

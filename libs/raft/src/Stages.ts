@@ -4,6 +4,7 @@
  * Mutable; owned by the serving loop.
  */
 import type { LogIndex } from "./core/Entry.ts"
+import * as Limits from "./Limits.ts"
 
 /**
  * - `queued`: from the call, or its arrival from another member, until the group is in the log.
@@ -68,6 +69,10 @@ export class Stages {
   private persisted = 0
   private committed = 0
 
+  get size(): number {
+    return this.tracked.length
+  }
+
   get latency(): Latency {
     const { applied, committed, persisted, queued } = this.durations
     return {
@@ -81,7 +86,7 @@ export class Stages {
   /** A group that came at `arrivedAt` is in the log, up to `lastIndex`. */
   appended(lastIndex: LogIndex, arrivedAt: number, now: number): void {
     this.durations.queued.add(now - arrivedAt)
-    this.tracked.push({ lastIndex, appendedAt: now, committedAt: 0 })
+    if (this.tracked.length < Limits.trackedGroupsMax) this.tracked.push({ lastIndex, appendedAt: now, committedAt: 0 })
   }
 
   /** This member's disk has the log up to `durableIndex`, a quorum up to `commitIndex`. */

@@ -32,6 +32,17 @@ describe("stages", () => {
     assert.deepStrictEqual(sums(stages.latency), [15, 25, 70, 21])
   })
 
+  it("only so many groups are timed at once, however far the state machine is behind", () => {
+    const stages = new Stages.Stages()
+    for (let index = 1; index <= Limits.trackedGroupsMax + 5; index++) stages.appended(index, 0, 1)
+    assert.strictEqual(stages.size, Limits.trackedGroupsMax)
+    const last = Limits.trackedGroupsMax + 5
+    stages.progressed(last, last, 2)
+    stages.applied(last, 3)
+    assert.deepStrictEqual(counts(stages.latency), [last, last - 5, last - 5, last - 5])
+    assert.strictEqual(stages.size, 0)
+  })
+
   it("what another leader replaced, or a snapshot jumped over, counts no further", () => {
     const stages = new Stages.Stages()
     for (const index of [5, 6, 7, 8]) stages.appended(index, 0, 0)

@@ -112,6 +112,9 @@ export class Core {
   matchChanged = false
   uncommittedBytes = 0
   readonly uncommitted: Array<{ readonly lastIndex: LogIndex; readonly bytes: number }> = []
+  /** Groups that this member put into the log and has not applied: up to where, and what they cost. Their commands are in memory until then. */
+  unappliedBytes = 0
+  readonly unapplied: Array<{ readonly lastIndex: LogIndex; readonly bytes: number }> = []
   /** Number of the last permit; never used twice, so that a report that comes late is recognised even in a later leadership. */
   permitNumber = 0
   /** Counts heartbeat broadcasts in this leadership. */
@@ -268,6 +271,9 @@ export class Core {
     for (const pending of this.pendingAppends) pending.lastIndex = Math.min(pending.lastIndex, index - 1)
     const out = this.out
     out.truncatedFrom = out.truncatedFrom === 0 ? index : Math.min(out.truncatedFrom, index)
+    while (this.unapplied.length > 0 && this.unapplied[this.unapplied.length - 1]!.lastIndex >= index) {
+      this.unappliedBytes -= this.unapplied.pop()!.bytes
+    }
     while (this.configurations.length > 1 && this.configurationIndex >= index) {
       this.configurations.pop()
       out.configurationChanged = true

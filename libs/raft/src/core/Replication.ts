@@ -23,11 +23,17 @@ const entryOverheadBytes = 17
 
 // The leader's side.
 
+/** How far a leader's state machine may be behind, in committed entries, and in bytes beyond those that may be uncommitted. */
+export const unappliedEntriesMax = 500_000
+export const unappliedBytesMax = 64 * 1024 * 1024
+
 export const onPropose = (core: Core, { bytes, count, group }: Propose): void => {
   if (core.transfer !== undefined) return void core.out.refusals.push({ group, reason: "Refused" })
   const cost = bytes + count * entryOverheadBytes
   const isFull = core.uncommittedBytes > 0 && core.uncommittedBytes + cost > core.settings.uncommittedBytesMax
-  if (isFull || core.pendingAppends.length >= core.settings.pendingAppendsMax) {
+  const isBehind = core.commitIndex - core.appliedIndex >= unappliedEntriesMax ||
+    core.unappliedBytes >= core.settings.uncommittedBytesMax + unappliedBytesMax
+  if (isFull || isBehind || core.pendingAppends.length >= core.settings.pendingAppendsMax) {
     return void core.out.refusals.push({ group, reason: "Busy" })
   }
   const firstIndex = core.log.lastIndex + 1
@@ -35,6 +41,8 @@ export const onPropose = (core: Core, { bytes, count, group }: Propose): void =>
   core.appended(core.write({ _tag: "Proposed", group, firstIndex, term: core.term, count }))
   core.uncommittedBytes += cost
   core.uncommitted.push({ lastIndex: core.log.lastIndex, bytes: cost })
+  core.unappliedBytes += cost
+  core.unapplied.push({ lastIndex: core.log.lastIndex, bytes: cost })
 }
 
 export const onProposeElsewhere = (core: Core, { group }: Propose): void => {
@@ -428,6 +436,12 @@ export const onWritten = (core: Core, { number }: Written): void => {
 
 export const onApplied = (core: Core, { index }: Applied): void => {
   core.appliedIndex = Math.max(core.appliedIndex, index)
+  let done = 0
+  while (done < core.unapplied.length && core.unapplied[done]!.lastIndex <= index) {
+    core.unappliedBytes -= core.unapplied[done]!.bytes
+    done++
+  }
+  if (done > 0) core.unapplied.splice(0, done)
 }
 
 export const onLinkLost = (core: Core, { peer }: Unreachable): void => {

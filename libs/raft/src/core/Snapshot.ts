@@ -44,6 +44,8 @@ export const onSnapshotInstalled = (core: Core, input: SnapshotInstalled): void 
       core.log.reset(index, term)
       core.commitIndex = index
       core.pendingAppends.length = 0
+      core.unapplied.length = 0
+      core.unappliedBytes = 0
       core.durableIndex = index
       core.write({ _tag: "Reset", index, term })
       core.configurations.length = 0

@@ -1,5 +1,6 @@
 /** How much is on its way to whom. etcd-raft `tracker/`. */
 import { assert, describe, it } from "vitest"
+import { unappliedBytesMax, unappliedEntriesMax } from "../../src/core/Replication.ts"
 import { idOf } from "../support/Cluster.ts"
 import { Script } from "../support/Script.ts"
 
@@ -178,6 +179,55 @@ describe("flow control", () => {
     const third = script.propose(1, "g")
     assert.isTrue(large < second && second < third)
     assert.strictEqual(node.core.log.lastIndex, 8)
+  })
+
+  it("a leader whose state machine is too far behind takes nothing more until it has caught up", () => {
+    const script = new Script({ voters: [1], settings: { uncommittedBytesMax: 1e9 } })
+    const { core, refusals } = script.elect(1)
+    script.run()
+    const propose = (group: number, count: number) => {
+      core.begin(script.now, 0)
+      core.step({ _tag: "Propose", group, count, bytes: 0 })
+      const refused = core.settle().refusals.length > 0
+      core.step({ _tag: "Written", number: core.writeNumber })
+      core.settle()
+      return refused ? "refused" : "taken"
+    }
+    assert.deepStrictEqual(refusals, [])
+    assert.strictEqual(propose(1001, unappliedEntriesMax - core.commitIndex - 1), "taken")
+    assert.strictEqual(propose(1002, 1), "taken", "one group may reach the limit")
+    assert.strictEqual(core.commitIndex - core.appliedIndex, unappliedEntriesMax)
+    assert.strictEqual(propose(1003, 1), "refused")
+    core.begin(script.now, 0)
+    core.step({ _tag: "Applied", index: 1 })
+    core.settle()
+    assert.strictEqual(propose(1004, 1), "taken")
+  })
+
+  it("the same in bytes; what is truncated counts no more", () => {
+    const script = new Script({ voters: [1, 2, 3], settings: { uncommittedBytesMax: 100 } })
+    const { core } = script.elect(1)
+    script.run()
+    const most = unappliedBytesMax + 100
+    const propose = (bytes: number) => {
+      core.begin(script.now, 0)
+      core.step({ _tag: "Propose", group: 0, count: 1, bytes })
+      const refused = core.settle().refusals.length > 0
+      core.step({ _tag: "Written", number: core.writeNumber })
+      script.send(2, 1, accepted(2, core.log.lastIndex))
+      return refused ? "refused" : "taken"
+    }
+    assert.strictEqual(propose(most), "taken")
+    assert.strictEqual(propose(1), "refused")
+    script.step(1, { _tag: "Applied", index: core.commitIndex })
+    assert.strictEqual(core.unappliedBytes, 0)
+    assert.strictEqual(propose(1), "taken")
+    core.begin(script.now, 0)
+    core.step({ _tag: "Propose", group: 0, count: 1, bytes: 50 })
+    core.settle()
+    const counted = core.unappliedBytes
+    core.truncate(core.log.lastIndex)
+    assert.isAtMost(core.unappliedBytes, counted - 50)
   })
 
   it("a leader takes no more than so many groups beyond what its disk has", () => {
