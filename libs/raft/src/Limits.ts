@@ -108,7 +108,10 @@ export const trailingEntries = 10_000
 /** Snapshot chunks on their way without an acknowledgement. */
 export const snapshotWindowChunks = 4
 
-/** Payload bytes appended during a snapshot transfer that are kept for its receiver; beyond them it will need another snapshot. */
+/**
+ * Payload bytes appended during a snapshot transfer that are kept for its receiver, or as many as the snapshot itself has, if that is larger: it takes longer to
+ * send. Beyond them the receiver will need another snapshot.
+ */
 export const snapshotPinBytesMax = 256 * 1024 * 1024
 
 /** Snapshot bytes sent per second to one peer, so that a catch-up does not starve the others. */

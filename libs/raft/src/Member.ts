@@ -27,7 +27,7 @@ import type { Transport } from "./Transport.ts"
 import type { Wakeup } from "./Wakeup.ts"
 
 /** Keeps the log behind `index`, until too much was appended since. */
-export type Pin = Pick<Transfer, "index" | "startedAtBytes">
+export type Pin = Pick<Transfer, "index" | "startedAtBytes" | "bytesUnsafe">
 
 export interface Member {
   readonly core: Core

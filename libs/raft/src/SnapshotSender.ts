@@ -21,6 +21,8 @@ export interface Transfer {
   readonly index: LogIndex
   /** Payload bytes that the log had taken in when the transfer began. */
   readonly startedAtBytes: number
+  /** Size of the snapshot, as far as it was sent. */
+  readonly bytesUnsafe: () => number
   /** Takes the receiver's word. */
   readonly progressUnsafe: (progress: SnapshotProgress) => void
   /** True once the receiver has installed the snapshot; false if it was given up. */
@@ -45,6 +47,9 @@ export const make = Effect.fnUntraced(function*(options: {
   const cursors: Array<Uint8Array> = [new Uint8Array(0)]
   let chunks = Infinity
   let sent = 0
+  /** Chunks are counted once, however often they are sent. */
+  let counted = 0
+  let bytes = 0
   let acknowledged = 0
   let heard = false
   /** The receiver has said something since the last offer: whoever installs the snapshot, or waits for a slow disk, is not silent. */
@@ -77,7 +82,10 @@ export const make = Effect.fnUntraced(function*(options: {
       if (waited >= Limits.snapshotSilenceMillis) return false
       yield* Effect.sleep(Limits.retryMillis)
     }
-    sent++
+    if (sent++ === counted) {
+      counted++
+      bytes += data.length
+    }
     yield* Effect.sleep(Math.ceil(data.length / Limits.snapshotBytesPerSecond * 1000))
     return true
   })
@@ -110,6 +118,7 @@ export const make = Effect.fnUntraced(function*(options: {
     snapshot,
     index,
     startedAtBytes: options.startedAtBytes,
+    bytesUnsafe: () => bytes,
     progressUnsafe: (progress) => {
       if (progress.state === "installed") outcome = true
       else if (progress.state === "refused") outcome = false

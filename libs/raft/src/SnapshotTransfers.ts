@@ -49,8 +49,8 @@ const sendSnapshot = Effect.fnUntraced(function*(member: Member, peer: MemberId,
     Effect.map((installed) => installed || hasIt()),
     Effect.tap((delivered) =>
       Effect.sync(() => {
-        const { index, startedAtBytes } = transfer
-        if (delivered) member.catchingUp.set(peer, { index, startedAtBytes })
+        const { bytesUnsafe, index, startedAtBytes } = transfer
+        if (delivered) member.catchingUp.set(peer, { bytesUnsafe, index, startedAtBytes })
       })
     ),
     // whoever refused this one will refuse the next one too, if it comes at once
@@ -73,7 +73,8 @@ const headOnly = (head: MetaCodec.Head) => ({
  */
 export const pinnedIndex = (member: Member, trailingEntries: number): LogIndex => {
   const { appendedBytes, catchingUp, core, transfers } = member
-  const hasRoom = ({ startedAtBytes }: Pin) => appendedBytes - startedAtBytes <= Limits.snapshotPinBytesMax
+  const hasRoom = ({ bytesUnsafe, startedAtBytes }: Pin) =>
+    appendedBytes - startedAtBytes <= Math.max(Limits.snapshotPinBytesMax, bytesUnsafe())
   let lowest = Infinity
   for (const transfer of transfers.values()) if (hasRoom(transfer)) lowest = Math.min(lowest, transfer.index)
   for (const [peer, pin] of catchingUp) {

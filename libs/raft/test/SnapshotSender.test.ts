@@ -2,8 +2,11 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
 import * as Codec from "../src/codec/PeerMessageCodec.ts"
+import * as Limits from "../src/Limits.ts"
+import type { Member } from "../src/Member.ts"
 import type { PeerMessage } from "../src/PeerMessage.ts"
 import * as SnapshotSender from "../src/SnapshotSender.ts"
+import * as SnapshotTransfers from "../src/SnapshotTransfers.ts"
 import { bytes } from "./support/Register.ts"
 
 /** A receiver that answers each message after `delayMillis`, over a transport that the test can take down. */
@@ -66,6 +69,30 @@ const transferTo = Effect.fnUntraced(function*(options: {
   return { transfer, received, state }
 })
 
+describe("the log behind a snapshot that is being sent", () => {
+  const pinned = (appendedBytes: number, bytes: number) => {
+    const pin = { index: 70, startedAtBytes: 0, bytesUnsafe: () => bytes }
+    const of = (transfers: ReadonlyMap<string, unknown>, catchingUp: ReadonlyMap<string, unknown>) =>
+      SnapshotTransfers.pinnedIndex({
+        appendedBytes,
+        transfers,
+        catchingUp: new Map(catchingUp),
+        core: { commitIndex: 1000, progress: new Map([["one", { match: 0 }]]) }
+      } as unknown as Member, 10)
+    return [of(new Map([["one", pin]]), new Map()), of(new Map(), new Map([["one", pin]]))]
+  }
+
+  it("is kept up to a limit, or for as many bytes as the snapshot has, since that takes longer to send", () => {
+    assert.deepStrictEqual(pinned(Limits.snapshotPinBytesMax, 0), [70, 70])
+    assert.deepStrictEqual(pinned(Limits.snapshotPinBytesMax + 1, 0), [Infinity, Infinity])
+    assert.deepStrictEqual(pinned(3 * Limits.snapshotPinBytesMax, 3 * Limits.snapshotPinBytesMax), [70, 70])
+    assert.deepStrictEqual(pinned(3 * Limits.snapshotPinBytesMax + 1, 3 * Limits.snapshotPinBytesMax), [
+      Infinity,
+      Infinity
+    ])
+  })
+})
+
 describe("SnapshotSender", () => {
   it.effect("sends every chunk once, in order, to a receiver that answers", () =>
     Effect.gen(function*() {
@@ -73,6 +100,7 @@ describe("SnapshotSender", () => {
       const fiber = yield* Effect.forkChild(transfer.run)
       for (let passed = 0; passed < 1000; passed += 5) yield* TestClock.adjust(5)
       assert.isTrue(yield* Fiber.join(fiber))
+      assert.strictEqual(transfer.bytesUnsafe(), 10 * "chunk 0".length + 10 * "chunk 10".length)
       assert.deepStrictEqual(received, Array.from({ length: 20 }, (_, sequence) => sequence))
       assert.strictEqual(state.chunks, 20)
     }).pipe(Effect.scoped))
@@ -109,6 +137,11 @@ describe("SnapshotSender", () => {
       for (let passed = 0; passed < 10_000; passed += 5) yield* TestClock.adjust(5)
       assert.isTrue(yield* Fiber.join(fiber))
       assert.strictEqual(new Set(received).size, 200)
+      assert.strictEqual(
+        transfer.bytesUnsafe(),
+        10 * "chunk 0".length + 90 * "chunk 10".length + 100 * "chunk 100".length,
+        "what was sent twice counts once"
+      )
 
       const silent = yield* transferTo({ chunks: 3, delayMillis: 5 })
       silent.state.isUp = false
