@@ -5,6 +5,9 @@
  * Layout, big-endian: index u64, term u64, kind u8, payload.
  */
 import type { EntryHead, EntryKind, LogIndex, Term } from "./core/Entry.ts"
+import { overheadBytes } from "./core/Entry.ts"
+
+export { overheadBytes } from "./core/Entry.ts"
 
 export interface Entry extends EntryHead {
   /** The payload; treat as immutable, it is shared by the log, the wire and the state machine. */
@@ -18,9 +21,6 @@ export const make = (index: LogIndex, term: Term, kind: EntryKind, data: Uint8Ar
   bytes: data.length,
   data
 })
-
-/** Bytes that the layout adds to a payload. */
-export const overheadBytes = 17
 
 /** Size of the encoded entry in bytes. */
 export const encodedBytes = (entry: EntryHead): number => overheadBytes + entry.bytes

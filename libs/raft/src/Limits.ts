@@ -70,6 +70,9 @@ export const pendingAppendsMax = 100_000
 export const windowMessagesMax = 64
 export const windowBytesMax = 8 * 1024 * 1024
 
+/** A follower takes in the whole windows of so many leaders before its disk has written anything; what comes beyond them is dropped, and sent again. */
+export { leadersAtOnce } from "./core/Replication.ts"
+
 /** Payload bytes of one append message; a larger single entry still travels, alone. And its entries, since even empty ones take room in a frame. */
 export const messageBytesMax = 1024 * 1024
 export const messageEntriesMax = 65_536

@@ -3,7 +3,7 @@
  *
  * - *completions* of what the member itself ordered: as many as it has credit for, never refused.
  * - *peers*: bounded per peer; beyond that frames are dropped, which Raft tolerates.
- * - *calls*: the callers' side is bounded where they enter (`Proposals`, `Reads`, `Changes`); here they only ring the bell.
+ * - *calls*: the callers' side is bounded where they enter (`Proposals`, `Readers`, `Changes`); here they only ring the bell.
  */
 import { Effect } from "effect"
 import type { MemberId } from "./core/Entry.ts"

@@ -42,7 +42,7 @@ export class RaftError extends Schema.TaggedError<RaftError>()("RaftError", {
  * - `NotFound`: no such member. `Conflict`: id, name or address is taken by another member, or by one that is a witness where this is none.
  * - `Invalid`: a value is out of its bounds; do not try again.
  * - `NotVoter`: leadership goes only to voters that hold data.
- * - `NoLeader`, `Busy`, `Stopped`, `Lost`, `Unknown`: as in `RaftError`. `Timeout`: leadership did not move in one election timeout, and stays.
+ * - `NoLeader`, `Busy`, `Stopped`, `Unknown`: as in `RaftError`. `Timeout`: leadership did not move in one election timeout, and stays.
  */
 export class MembershipError extends Schema.TaggedError<MembershipError>()("MembershipError", {
   reason: Schema.Literals([
@@ -57,7 +57,6 @@ export class MembershipError extends Schema.TaggedError<MembershipError>()("Memb
     "NoLeader",
     "Busy",
     "Stopped",
-    "Lost",
     "Unknown",
     "Timeout"
   ]),

@@ -27,9 +27,6 @@ export interface Stamp {
   readonly runs: ReadonlyArray<Run>
 }
 
-export const isSame = (one: SessionId, other: SessionId): boolean =>
-  one.index === other.index && one.term === other.term
-
 /** Number of commands in the runs. */
 export const countOf = (runs: ReadonlyArray<Run>): number => {
   let count = 0

@@ -38,3 +38,6 @@ export interface EntryHead {
   readonly bytes: number
   readonly configuration?: Configuration
 }
+
+/** Bytes that an entry takes besides its payload, in the log and on the wire (`Entry.ts` of the runtime has the layout). */
+export const overheadBytes = 17

@@ -40,8 +40,6 @@ export class Progress {
   watchedSince: number
   /** It has not answered for so long that it is taken for dead. */
   isSilent = false
-  /** Index of the snapshot that is on its way. */
-  snapshotIndex: LogIndex = 0
   /** When the configuration in force first did without this member. */
   leavingSince = Infinity
   /** For learners: the log's end when the present catch-up round began, and when that was (dissertation §4.2.1). */
@@ -89,9 +87,8 @@ export class Progress {
     this.window.clear()
   }
 
-  awaitSnapshot(index: LogIndex): void {
+  awaitSnapshot(): void {
     this.state = "Snapshot"
-    this.snapshotIndex = index
     this.permitted = false
     this.window.clear()
   }

@@ -8,6 +8,7 @@ import type { Core } from "./Core.ts"
 import * as DeadMembers from "./DeadMembers.ts"
 import * as Election from "./Election.ts"
 import type { LogIndex, MemberId, Term } from "./Entry.ts"
+import { overheadBytes } from "./Entry.ts"
 import type { Applied, Connected, FromPeer, Propose, Sent, Unreachable, Unsent, Written } from "./Input.ts"
 import { invariant } from "./Invariant.ts"
 import * as Lease from "./Lease.ts"
@@ -18,9 +19,6 @@ import * as Quorum from "./Quorum.ts"
 import * as Read from "./Read.ts"
 import * as Transfer from "./Transfer.ts"
 
-/** What an entry costs besides its payload: even empty commands must not pile up without limit. */
-const entryOverheadBytes = 17
-
 // The leader's side.
 
 /** How far a leader's state machine may be behind, in committed entries, and in bytes beyond those that may be uncommitted. */
@@ -29,7 +27,8 @@ export const unappliedBytesMax = 64 * 1024 * 1024
 
 export const onPropose = (core: Core, { bytes, count, group }: Propose): void => {
   if (core.transfer !== undefined) return void core.out.refusals.push({ group, reason: "Refused" })
-  const cost = bytes + count * entryOverheadBytes
+  // even empty commands must not pile up without limit
+  const cost = bytes + count * overheadBytes
   const isFull = core.uncommittedBytes > 0 && core.uncommittedBytes + cost > core.settings.uncommittedBytesMax
   const isBehind = core.commitIndex - core.appliedIndex >= unappliedEntriesMax ||
     core.unappliedBytes >= core.settings.uncommittedBytesMax + unappliedBytesMax
@@ -237,7 +236,7 @@ const feed = (core: Core, progress: Progress): void => {
   if (progress.permitted || progress.state === "Snapshot") return
   if (progress.next <= core.log.previousIndex) {
     if (!core.answers(progress.id)) return
-    progress.awaitSnapshot(core.log.previousIndex)
+    progress.awaitSnapshot()
     core.out.snapshots.push(progress.id)
     return
   }
@@ -309,7 +308,7 @@ export const followConfiguration = (core: Core): void => {
 // The follower's side.
 
 /** A follower takes in the whole windows of so many leaders before its disk has written anything. */
-const leadersAtOnce = 4
+export const leadersAtOnce = 4
 
 export const onAppend = (core: Core, { from, message }: FromPeer<Append>): void => {
   if (!heardLeader(core, from, message.term)) return

@@ -1,6 +1,6 @@
 /**
  * The member that others follow. Alive meanwhile: a replicator per peer, as the configuration has it; the heartbeat; the check that a quorum
- * still answers.
+ * still answers; the timer that tells the commit index to those to whom no append has carried it.
  */
 import { Effect, FiberMap } from "effect"
 import type { Scope } from "effect"

@@ -3,9 +3,12 @@
  * twice does no harm: the rule looks at the deadline too.
  */
 import { Effect } from "effect"
+import type { Scope } from "effect"
+import type { RoleName } from "../core/Core.ts"
 import type { Input } from "../core/Input.ts"
 import type { Member } from "../Member.ts"
 import { now } from "../Member.ts"
+import { serve } from "../Serve.ts"
 
 /** Between a report and the next look, in which the serving loop moves the deadline. */
 const lookAgainMillis = 1
@@ -20,6 +23,13 @@ export const until = (member: Member, deadline: () => number, input: Input): Eff
     body: () => look(member, deadline(), input),
     step: () => {}
   })
+
+/** A role in which nothing else is alive: serves it with a timer for the election deadline, which says what silence means in that role. */
+export const serving = (member: Member): Effect.Effect<RoleName, never, Scope.Scope> =>
+  run(member, () => member.core.electionDeadline, { _tag: "ElectionTimer" }).pipe(
+    Effect.forkScoped,
+    Effect.andThen(serve(member))
+  )
 
 const look = (member: Member, deadline: number, input: Input): Effect.Effect<void> => {
   const left = deadline - now(member)

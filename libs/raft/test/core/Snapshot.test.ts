@@ -63,7 +63,7 @@ describe("snapshots", () => {
   it("a lost link does not give up a snapshot that is on its way", () => {
     const script = behind()
     const progress = script.core(1).progress.get(idOf(3))!
-    progress.awaitSnapshot(12)
+    progress.awaitSnapshot()
     script.step(1, { _tag: "Unreachable", peer: idOf(3) })
     assert.strictEqual(progress.state, "Snapshot")
   })
@@ -75,7 +75,7 @@ describe("snapshots", () => {
     node.transfers.length = 0
     const progress = node.core.progress.get(idOf(3))!
     progress.heardAt = script.now
-    progress.awaitSnapshot(12)
+    progress.awaitSnapshot()
     script.step(1, { _tag: "SnapshotSent", peer: idOf(3), index: 12, delivered: false })
     assert.strictEqual(script.take("SnapshotOffer", { to: 3 }).length, 1)
   })
@@ -96,7 +96,7 @@ describe("snapshots", () => {
   it("an acknowledgement of what the snapshot would bring ends the wait for it", () => {
     const script = behind()
     const progress = script.core(1).progress.get(idOf(3))!
-    progress.awaitSnapshot(12)
+    progress.awaitSnapshot()
     script.send(3, 1, { _tag: "AppendReply", term: 2, success: true, index: 10, hintIndex: 0, hintTerm: 0 })
     assert.strictEqual(progress.state, "Snapshot", "entries from 11 on are compacted away")
     script.send(3, 1, { _tag: "AppendReply", term: 2, success: true, index: 11, hintIndex: 0, hintTerm: 0 })
