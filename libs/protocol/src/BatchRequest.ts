@@ -3,7 +3,8 @@
  *
  * Layout, big-endian, behind the frame's length: batch id u32 (not 0), reserved u8, number of runs u8, operation count u16, timeout u32 in milliseconds, greatest
  * staleness of reads u32 in milliseconds (0: linearizable, 2^32 - 1: any). If there are runs, the stamp of a client session: its index and term u64 each,
- * lowest unanswered sequence number u64, and per run its first sequence number u64 and count u16. Then per operation a tag u8 and
+ * lowest unanswered sequence number u64, and per run its first sequence number u64 and count u16; no number is beyond 2^53 - 1, the last one of a run
+ * neither. Then per operation a tag u8 and
  *
  * - 1 `Put`: key length u32, value length u32, key, value
  * - 2 `Delete`: key length u32, end length u32, key, end
@@ -100,6 +101,10 @@ const decodeStamp = (reader: Bytes.Reader, count: number): Stamp => {
   return { session, lowestUnanswered, runs }
 }
 
+/** Whether every number of the runs can be told from the next one. */
+const isCountable = ({ runs }: Stamp): boolean =>
+  runs.every(({ count, sequence }) => Number.isSafeInteger(sequence + Math.max(count - 1, 0)))
+
 /** Whether the stamp has a sequence number for each write. */
 const fits = ({ runs }: Stamp, operations: ReadonlyArray<Operation>): boolean => {
   let writes = 0
@@ -159,6 +164,7 @@ export const decode = (frame: Uint8Array): Batch | Violation => {
   if (id === 0) return malformed("batch id 0 is not for batches")
   if (reserved !== 0) return malformed(`batch ${id} has unknown flags`)
   if (timeoutMillis > Limits.timeoutMillisMax) return malformed(`batch ${id} asks for a wait of ${timeoutMillis} ms`)
+  if (stamp !== undefined && !isCountable(stamp)) return malformed(`batch ${id} counts its writes beyond 2^53 - 1`)
   if (count > Limits.operationsPerFrameMax || count * operationBytesMin > reader.remaining) {
     return malformed(`batch ${id} announces ${count} operations, more than are there or allowed`)
   }

@@ -121,6 +121,22 @@ describe("a batch", () => {
     }
   })
 
+  it("with a sequence number beyond 2^53 - 1 is malformed, though only counting leads to it", () => {
+    const judge = (sequence: number, count: number) => {
+      const runs = [{ sequence, count }, { sequence: 1, count: writes - count }]
+      const stamp = { session: { index: 7, term: 2 }, lowestUnanswered: 1, runs }
+      const decoded = BatchRequest.decode(BatchRequest.encode({ ...batch, stamp }).subarray(Frame.lengthBytes))
+      return "code" in decoded ? decoded.code : decoded.stamp
+    }
+    const last = Number.MAX_SAFE_INTEGER
+    assert.strictEqual(judge(last, 2), "Malformed")
+    assert.strictEqual(judge(last - 1, 3), "Malformed")
+    assert.strictEqual(judge(last + 1, 1), "Malformed")
+    for (const [sequence, count] of [[last, 1], [last - 1, 2], [last, 0]] as const) {
+      assert.isObject(judge(sequence, count))
+    }
+  })
+
   it("without a sequence number for each of its writes, or with one too many, is malformed", () => {
     for (const count of [writes - 1, writes + 1]) {
       const stamp = { session: { index: 7, term: 2 }, lowestUnanswered: 1, runs: [{ sequence: 1, count }] }

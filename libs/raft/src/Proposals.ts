@@ -15,7 +15,7 @@ import type { Entry } from "./Entry.ts"
 import * as Limits from "./Limits.ts"
 import type { Reason } from "./RaftError.ts"
 import { RaftError } from "./RaftError.ts"
-import type { Stamp } from "./Session.ts"
+import * as Session from "./Session.ts"
 import type { Refusal } from "./Sessions.ts"
 import type { Wakeup } from "./Wakeup.ts"
 
@@ -32,7 +32,7 @@ export interface AppliedBatch {
 }
 
 /** What the commands of a group are for: nothing else, the session of a client, or to open one (a single empty command). */
-export type Purpose = "Commands" | "OpenSession" | Stamp
+export type Purpose = "Commands" | "OpenSession" | Session.Stamp
 
 export interface Group {
   /** Changes when the group is forwarded anew: the same id is never sent twice. */
@@ -91,6 +91,9 @@ export class Proposals {
     answer: Group["answer"]
   ): RaftError | undefined {
     if (this.isStopped) return stopped()
+    if (typeof purpose !== "string" && !Session.isSound(purpose)) {
+      return error("TooLarge", "The sequence numbers of a session end at 2^53 - 1; open another session.")
+    }
     let bytes = typeof purpose === "string" ? 0 : SessionCodec.stampBytes(purpose)
     for (const command of commands) {
       if (command.length > Limits.commandBytesMax) {

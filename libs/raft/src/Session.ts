@@ -27,6 +27,15 @@ export interface Stamp {
   readonly runs: ReadonlyArray<Run>
 }
 
+/** Whether all of its numbers can be stored, those that the runs only imply too: they are at most 2^53 - 1. */
+export const isSound = ({ lowestUnanswered, runs, session }: Stamp): boolean =>
+  isNumber(session.index) && isNumber(session.term) && isNumber(lowestUnanswered) &&
+  runs.every(({ count, sequence }) =>
+    isNumber(sequence) && isNumber(count) && count <= 0xffff_ffff && isNumber(sequence + Math.max(count - 1, 0))
+  )
+
+const isNumber = (value: number): boolean => Number.isSafeInteger(value) && value >= 0
+
 /** Number of commands in the runs. */
 export const countOf = (runs: ReadonlyArray<Run>): number => {
   let count = 0

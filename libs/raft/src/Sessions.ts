@@ -181,7 +181,7 @@ export class Sessions {
           break
         }
         case EntryKind.SessionCommand: {
-          const { command, stamp } = Codec.decodeFirst(entry.data)
+          const { command, stamp } = firstOf(entry)
           group = { session: stamp.session, firstIndex: entry.index, term: entry.term, runs: stamp.runs }
           open = this.use(stamp, entry.index)
           if (open !== undefined) touched.add(open)
@@ -343,6 +343,22 @@ const plain = (entries: ReadonlyArray<Entry>): Plan => {
     answers: (results) => results
   }
 }
+
+/**
+ * What the first entry of a group says. A stamp that makes no sense is nobody's: no proposal gets as far as the log with one, and should it be there all the same, then its
+ * group is refused on all members, which could not go on otherwise.
+ */
+const firstOf = ({ data }: Entry): ReturnType<typeof Codec.decodeFirst> => {
+  try {
+    return Codec.decodeFirst(data)
+  } catch {
+    const runs = [{ sequence: 0, count: Codec.countOfRefused(data) }]
+    return { stamp: { session: nobody, lowestUnanswered: 0, runs }, command: empty }
+  }
+}
+
+/** Log indexes begin with 1. */
+const nobody: Session.SessionId = { index: 0, term: 0 }
 
 const isPlain = ({ kind }: Entry): boolean => kind <= EntryKind.Configuration
 

@@ -79,6 +79,19 @@ describe("a client session", () => {
       assert.strictEqual(late!.register.commands.length, 53)
     }))
 
+  it.effect("whose numbers go beyond 2^53 - 1 is refused before anything is appended, on any member, and nobody stops", () =>
+    Effect.gen(function*() {
+      const cluster = yield* Cluster.make([1, 2, 3])
+      const leader = yield* cluster.elected
+      const [follower] = followersOf(cluster, leader)
+      const session = yield* passing(leader.node.openSession())
+      for (const member of [leader, follower!]) {
+        const error = yield* Effect.flip(propose(member, session, Number.MAX_SAFE_INTEGER, "a b"))
+        assert.strictEqual(error.reason, "TooLarge")
+      }
+      assert.strictEqual(yield* propose(follower!, session, 1, "c"), "1")
+    }))
+
   it.effect("that is not open is refused, and nothing of the group is carried out", () =>
     Effect.gen(function*() {
       const cluster = yield* Cluster.make([1, 2, 3])

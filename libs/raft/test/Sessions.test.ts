@@ -250,6 +250,23 @@ describe("sessions", () => {
     assert.deepStrictEqual(plan.answers([]), [answers[29]])
   })
 
+  it("a stamp in the log that counts beyond 2^53 - 1 is refused with its whole group, after a restart too, and stops nobody", () => {
+    const machine = new Machine()
+    const session = machine.open()
+    const last = Number.MAX_SAFE_INTEGER
+    const [first, second] = machine.group(session, [{ sequence: last, count: 2 }], "a b", last)
+    machine.apply(first!)
+    machine.restart()
+    assert.deepStrictEqual(machine.apply(second!), ["Expired"])
+    const unsafe = machine.group(session, [{ sequence: last + 1, count: 1 }, { sequence: 1, count: 2 }], "a b c")
+    assert.deepStrictEqual(machine.apply(...unsafe, machine.plain("x")), ["Expired", "Expired", "Expired", "1"])
+    const cut = Entry.make(machine.next(), 2, EntryKind.SessionCommand, new Uint8Array(20))
+    assert.deepStrictEqual(machine.apply(cut, machine.plain("y")), ["Expired", "2"])
+    assert.deepStrictEqual(machine.one(session, 1, "c"), ["3"])
+    machine.restart()
+    assert.deepStrictEqual(machine.carriedOut, ["x", "y", "c"])
+  })
+
   it("whatever the batches, members agree on what is carried out", () => {
     const log = (machine: Machine): ReadonlyArray<Entry.Entry> => {
       const session = { index: 1, term: 2 }

@@ -6,7 +6,7 @@
  * - Record, part of raft's state: key = index and term of the session u64 each, slot u32; value = version u8, index of the last use u64, lowest unanswered u64, runs
  *   as above, then per command its answer as length u32 and bytes; a length of 2^32 - 1 says that the answer was too large to be kept.
  */
-import type * as Session from "../Session.ts"
+import * as Session from "../Session.ts"
 import { Malformed, Reader, Writer } from "./Bytes.ts"
 
 const version = 1
@@ -39,7 +39,21 @@ export const encodeFirst = (stamp: Session.Stamp, command: Uint8Array): Uint8Arr
 export const decodeFirst = (bytes: Uint8Array): { readonly stamp: Session.Stamp; readonly command: Uint8Array } => {
   const reader = new Reader(bytes)
   const stamp = readStamp(reader)
+  if (!Session.isSound(stamp)) throw new Malformed("the sequence numbers of a session go beyond 2^53 - 1")
   return { stamp, command: bytes.subarray(reader.offset) }
+}
+
+/** Commands in the group of an entry that `decodeFirst` refuses, as far as its layout can be followed. */
+export const countOfRefused = (bytes: Uint8Array): number => {
+  if (bytes.length < stampHeadBytes) return 1
+  const reader = new Reader(bytes, stampHeadBytes)
+  const { view } = reader
+  let count = 0
+  for (let left = view.getUint32(stampHeadBytes - 4); left > 0 && reader.remaining >= runBytes; left--) {
+    reader.offset += runBytes
+    count += view.getUint32(reader.offset - 4)
+  }
+  return Math.min(Math.max(count, 1), 0xffff_ffff)
 }
 
 export const encodeId = ({ index, term }: Session.SessionId): Uint8Array =>
