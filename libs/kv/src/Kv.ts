@@ -49,6 +49,17 @@ export type WriteResult =
     readonly current: Option.Option<KeyValue>
   }
   | Invalid
+  | Failed
+
+/**
+ * An operation of a client session that has no result of its own, while the others of its group do: after `Unknown` it took effect before, and its answer is gone;
+ * after `Busy` it certainly has not, and may be tried again once the client has more answers.
+ */
+export interface Failed {
+  readonly _tag: "Failed"
+  readonly reason: RaftError["reason"]
+  readonly message: string
+}
 
 /** Keys in `[key, end)` in order, or just `key` when `end` is empty. An `end` of one zero byte means "no upper bound", as in etcd. */
 export interface RangeOp {
@@ -124,13 +135,18 @@ const writeTo = (raft: RaftNode.RaftNode["Service"]): Kv["Service"]["write"] => 
     if (accepted.length === 0) return Effect.succeed(results)
     const session = accepted.length === ops.length ? options.session : stampOf(options.session, results)
     return Effect.map(
-      raft.propose(accepted.map(Command.encode), {
+      raft.proposeEach(accepted.map(Command.encode), {
         timeoutMillis: options.timeoutMillis,
         ...session === undefined ? {} : { session }
       }),
-      (outcomes) => merge(results, outcomes, Outcome.decode)
+      (outcomes) => merge(results, outcomes, toResult)
     )
   })
+
+const toResult = (outcome: Uint8Array | RaftError): WriteResult =>
+  outcome instanceof RaftError
+    ? { _tag: "Failed", reason: outcome.reason, message: outcome.message }
+    : Outcome.decode(outcome)
 
 const make = Effect.gen(function*() {
   const raft = yield* RaftNode.RaftNode

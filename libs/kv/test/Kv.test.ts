@@ -18,15 +18,21 @@ const openKv = Effect.fnUntraced(function*() {
     timeouts: [] as Array<number | undefined>
   }
   let failure: RaftError | undefined
+  /** Position of a command that is refused for its session's sake. */
+  let refused = -1
   const node = Layer.mock(RaftNode.RaftNode, {
     id: "0000000000000001",
-    propose: (commands, options) =>
+    proposeEach: (commands, options) =>
       Effect.suspend(() => {
         if (failure !== undefined) return Effect.fail(failure)
         asked.groups.push(commands.length)
         asked.stamps.push(options?.session)
         asked.timeouts.push(options?.timeoutMillis)
-        return Effect.orDie(applyBytes(commands))
+        const gone = new RaftError({ reason: "Unknown", message: "" })
+        return Effect.map(
+          Effect.orDie(applyBytes(commands)),
+          (results) => results.map((result, position) => position === refused ? gone : result)
+        )
       }),
     readBarrier: (options) =>
       Effect.suspend(() => {
@@ -41,7 +47,7 @@ const openKv = Effect.fnUntraced(function*() {
     Kv.Kv,
     Kv.layer.pipe(Layer.provide([node, Layer.succeed(KvReader, reader)]))
   )
-  return { kv, asked, storage, fail: (error: RaftError) => (failure = error) }
+  return { kv, asked, storage, fail: (error: RaftError) => (failure = error), refuse: (position: number) => (refused = position) }
 })
 
 const timeoutMillis = 1234
@@ -62,6 +68,25 @@ describe("Kv", () => {
       yield* kv.write([put("a", "1")], { timeoutMillis })
       const runs = [{ sequence: 3, count: 1 }, { sequence: 9, count: 1 }, { sequence: 10, count: 1 }]
       assert.deepStrictEqual(asked.stamps, [session, { ...session, runs }, undefined])
+    }))
+
+  it.effect("says of one operation of a session that it has no answer any more, and answers the others", () =>
+    Effect.gen(function*() {
+      const { kv, refuse } = yield* openKv()
+      refuse(1)
+      const runs = [{ sequence: 1, count: 4 }]
+      const session: Session.Stamp = { session: { index: 7, term: 2 }, lowestUnanswered: 1, runs }
+      const results = yield* kv.write([put("", "1"), put("a", "1"), put("b", "1"), put("c", "1")], {
+        timeoutMillis,
+        session
+      })
+      assert.deepStrictEqual(results.map((result) => "reason" in result ? result.reason : result._tag), [
+        "KeyEmpty",
+        "Put",
+        "Unknown",
+        "Put"
+      ])
+      assert.strictEqual(results[2]!._tag, "Failed")
     }))
 
   it.effect("passes on how stale a read may be", () =>
@@ -168,7 +193,7 @@ describe("Kv", () => {
       const groups: Array<number> = []
       const node = Layer.mock(RaftNode.RaftNode, {
         id: "0000000000000001",
-        propose: (commands) => {
+        proposeEach: (commands) => {
           groups.push(commands.length)
           return Effect.fail(new RaftError({ reason: "NoLeader", message: "" }))
         }

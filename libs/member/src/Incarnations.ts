@@ -100,6 +100,8 @@ const make = Effect.fnUntraced(function*<E, R>(options: Options, parts: Parts<E,
       return self.record().memberId
     },
     propose: (commands, callOptions) => current === undefined ? refused : current.node.propose(commands, callOptions),
+    proposeEach: (commands, callOptions) =>
+      current === undefined ? refused : current.node.proposeEach(commands, callOptions),
     openSession: (callOptions) => current === undefined ? refused : current.node.openSession(callOptions),
     configuration: (callOptions) => current === undefined ? refused : current.node.configuration(callOptions),
     readBarrier: (callOptions) => current === undefined ? refused : current.node.readBarrier(callOptions),

@@ -139,6 +139,7 @@ export class FakeCluster {
     return {
       id,
       propose: () => unused,
+      proposeEach: () => unused,
       openSession: () => unused,
       readBarrier: () => unused,
       configuration: () => unused,

@@ -24,7 +24,7 @@ import * as Mailbox from "./Mailbox.ts"
 import type { Member } from "./Member.ts"
 import { now, peers, vital } from "./Member.ts"
 import type { ChangeWish } from "./PeerMessage.ts"
-import type { Group, Purpose } from "./Proposals.ts"
+import type { Answer, Group, Purpose } from "./Proposals.ts"
 import { Completer, Proposals } from "./Proposals.ts"
 import { MembershipError, MemberStopped, RaftError } from "./RaftError.ts"
 import type { MembershipChange, Options, RaftNode, Status } from "./RaftNode.ts"
@@ -126,7 +126,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
   }))
 
   const add = (commands: ReadonlyArray<Uint8Array>, purpose: Purpose, timeoutMillis = Limits.callTimeoutMillis) =>
-    Effect.callback<ReadonlyArray<Uint8Array>, RaftError>((resume) => {
+    Effect.callback<ReadonlyArray<Answer>, RaftError>((resume) => {
       const answer: Group["answer"] = (exit) => member.completer.add(() => resume(exit))
       const time = now(member)
       const refused = member.proposals.add(commands, purpose, time, time + timeoutMillis, answer)
@@ -134,7 +134,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
       else member.deadlinesWakeup.ringUnsafe()
     })
 
-  const propose: RaftNode["Service"]["propose"] = (commands, callOptions) => {
+  const proposeEach: RaftNode["Service"]["proposeEach"] = (commands, callOptions) => {
     const stamp = callOptions?.session
     if (stamp !== undefined && Session.countOf(stamp.runs) !== commands.length) {
       return Effect.die(
@@ -146,10 +146,13 @@ export const make = Effect.fnUntraced(function*(options: Options) {
       : add(commands, stamp ?? "Commands", callOptions?.timeoutMillis)
   }
 
+  const propose: RaftNode["Service"]["propose"] = (commands, callOptions) =>
+    Effect.flatMap(proposeEach(commands, callOptions), resultsOf)
+
   const openSession: RaftNode["Service"]["openSession"] = (callOptions) =>
-    Effect.map(
+    Effect.flatMap(
       add([new Uint8Array(0)], "OpenSession", callOptions?.timeoutMillis),
-      ([id]) => SessionCodec.decodeId(id!)
+      (answers) => Effect.map(resultsOf(answers), ([id]) => SessionCodec.decodeId(id!))
     )
 
   const barrier: RaftNode["Service"]["readBarrier"] = (callOptions) =>
@@ -181,6 +184,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
   return {
     id: options.id,
     propose,
+    proposeEach,
     openSession,
     readBarrier: core.witness ? () => Effect.fail(holdsNothing()) : barrier,
     configuration: (callOptions) => Effect.map(barrier(callOptions), () => core.configuration),
@@ -311,6 +315,12 @@ const reportMalformed = (member: Member): Effect.Effect<never> =>
     yield* Effect.logWarning(`dropped ${member.malformed} frames from peers that are no messages of this protocol`)
     member.malformed = 0
   }))
+
+/** Results only, or the first refusal. */
+const resultsOf = (answers: ReadonlyArray<Answer>): Effect.Effect<ReadonlyArray<Uint8Array>, RaftError> => {
+  for (const answer of answers) if (answer instanceof RaftError) return Effect.fail(answer)
+  return Effect.succeed(answers as ReadonlyArray<Uint8Array>)
+}
 
 const holdsNothing = (): RaftError =>
   new RaftError({ reason: "Witness", message: "This member is a witness and holds no data; ask another." })

@@ -5,7 +5,7 @@ import type { MemberId } from "./core/Entry.ts"
 import type { Change } from "./core/Input.ts"
 import type { Message } from "./core/Message.ts"
 import type { ChangeRefusal } from "./core/Output.ts"
-import type { Purpose } from "./Proposals.ts"
+import type { Answer, Purpose } from "./Proposals.ts"
 import type { Reason } from "./RaftError.ts"
 
 /** A proposal group for the leader. Sent once; a broken link makes its outcome unknown. */
@@ -20,7 +20,7 @@ export interface Forward {
 export interface ForwardDone {
   readonly _tag: "ForwardDone"
   readonly id: number
-  readonly results: ReadonlyArray<Uint8Array>
+  readonly results: ReadonlyArray<Answer>
 }
 
 export interface ForwardFailed {

@@ -31,6 +31,9 @@ export interface AppliedBatch {
   readonly refusals: ReadonlyMap<LogIndex, Refusal>
 }
 
+/** What became of one command of a group: its result, or why it has none, which says nothing about the others. */
+export type Answer = Uint8Array | RaftError
+
 /** What the commands of a group are for: nothing else, the session of a client, or to open one (a single empty command). */
 export type Purpose = "Commands" | "OpenSession" | Session.Stamp
 
@@ -42,7 +45,7 @@ export interface Group {
   readonly bytes: number
   readonly arrivedAt: number
   readonly deadline: number
-  readonly answer: (exit: Exit.Exit<ReadonlyArray<Uint8Array>, RaftError>) => void
+  readonly answer: (exit: Exit.Exit<ReadonlyArray<Answer>, RaftError>) => void
   /** Position in the log, once appended here. */
   firstIndex: LogIndex
   term: Term
@@ -50,7 +53,7 @@ export interface Group {
   forwardedTo: MemberId
   /** When a parked group is tried again. */
   retryAt: number
-  results: Array<Uint8Array> | undefined
+  results: Array<Answer> | undefined
   done: boolean
 }
 
@@ -183,7 +186,7 @@ export class Proposals {
     if (this.arrived.length > 0) this.bell.ringUnsafe()
   }
 
-  succeed(group: Group, results: ReadonlyArray<Uint8Array>): void {
+  succeed(group: Group, results: ReadonlyArray<Answer>): void {
     this.finish(group, Exit.succeed(results))
   }
 
@@ -219,12 +222,15 @@ export class Proposals {
     const left = group.commands.length - before.length
     let count = 0
     while (count < left && isAt(entries[position + count], first + count, group.term)) count++
-    const refusal = refusals.size === 0 ? undefined : firstRefusal(refusals, first, count)
-    if (refusal !== undefined) {
-      this.fail(group, ...reasonFor[refusal])
-      return true
+    const part: Array<Answer> = results.slice(position, position + count)
+    if (refusals.size > 0) {
+      // the session is that of the whole group
+      if (count > 0 && refusals.get(first) === "Expired") {
+        this.fail(group, ...reasonFor.Expired)
+        return true
+      }
+      putRefusals(part, refusals, first)
     }
-    const part = results.slice(position, position + count)
     group.results = before.length === 0 ? part : before.concat(part)
     if (count === left) {
       this.succeed(group, group.results)
@@ -295,7 +301,7 @@ export class Proposals {
     }
   }
 
-  private finish(group: Group, exit: Exit.Exit<ReadonlyArray<Uint8Array>, RaftError>): void {
+  private finish(group: Group, exit: Exit.Exit<ReadonlyArray<Answer>, RaftError>): void {
     if (group.done) return
     group.done = true
     this.groups.delete(group.id)
@@ -304,13 +310,12 @@ export class Proposals {
   }
 }
 
-const firstRefusal = (
-  refusals: ReadonlyMap<LogIndex, Refusal>,
-  index: LogIndex,
-  count: number
-): Refusal | undefined => {
-  for (let at = index; at < index + count; at++) if (refusals.has(at)) return refusals.get(at)
-  return undefined
+/** Puts refusals in the places of the commands from log index `first` on that were not carried out. */
+const putRefusals = (part: Array<Answer>, refusals: ReadonlyMap<LogIndex, Refusal>, first: LogIndex): void => {
+  for (let position = 0; position < part.length; position++) {
+    const refusal = refusals.get(first + position)
+    if (refusal !== undefined) part[position] = error(...reasonFor[refusal])
+  }
 }
 
 const reasonFor: { readonly [R in Refusal]: readonly [reason: Reason, message: string] } = {
@@ -323,7 +328,7 @@ const reasonFor: { readonly [R in Refusal]: readonly [reason: Reason, message: s
   NotKept: ["Unknown", "The command took effect before, and its answer was too large to be kept: read what it did."]
 }
 
-const none: Array<Uint8Array> = []
+const none: Array<Answer> = []
 
 /** Where the first command is that was not applied yet. */
 const nextIndex = ({ firstIndex, results }: Group): LogIndex =>

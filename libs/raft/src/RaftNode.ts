@@ -102,6 +102,15 @@ export class RaftNode extends Context.Service<RaftNode, {
   ) => Effect.Effect<ReadonlyArray<Uint8Array>, RaftError>
 
   /**
+   * The same for a caller who wants to know of each command: one that is refused for its session's sake has the reason in place of a result, `Unknown` if it took
+   * effect before and its answer is gone, and `Busy` if it is too far ahead. Only `Expired` is the refusal of all of them, and the failure of the call.
+   */
+  readonly proposeEach: (
+    commands: ReadonlyArray<Uint8Array>,
+    options?: ProposeOptions
+  ) => Effect.Effect<ReadonlyArray<Uint8Array | RaftError>, RaftError>
+
+  /**
    * Opens a client session, on all members. There is room for `Limits.sessionsMax` of them; the one that was not used for longest gives way. Of two attempts one may
    * leave behind a session that nobody uses, which does no harm.
    */

@@ -13,7 +13,7 @@ import type { Append } from "../src/core/Message.ts"
 import * as Crc32c from "../src/Crc32c.ts"
 import * as Entry from "../src/Entry.ts"
 import type { PeerMessage } from "../src/PeerMessage.ts"
-import { Reason } from "../src/RaftError.ts"
+import { RaftError, Reason } from "../src/RaftError.ts"
 import { bytes } from "./support/Register.ts"
 
 const huge = Number.MAX_SAFE_INTEGER
@@ -111,6 +111,11 @@ const messages: ReadonlyArray<PeerMessage> = [
     commands: [bytes("a"), bytes("b"), bytes("c")]
   },
   { _tag: "ForwardDone", id: huge, results: [new Uint8Array(300)] },
+  {
+    _tag: "ForwardDone",
+    id: huge,
+    results: [new Uint8Array(0), new RaftError({ reason: "Unknown", message: "größer als 4 €" }), bytes("a")]
+  },
   ...Reason.literals.map((reason) => ({ _tag: "ForwardFailed", id: 1, reason, message: "größer als 4 €" }) as const),
   { _tag: "ChangeRequest", id: 1, timeoutMillis: 5, wish: { _tag: "Join", member: first! } },
   { _tag: "ChangeRequest", id: 2, timeoutMillis: 5, wish: { _tag: "Join", member: second! } },

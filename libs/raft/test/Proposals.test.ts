@@ -6,12 +6,15 @@ import { EntryKind } from "../src/core/Entry.ts"
 import * as Entry from "../src/Entry.ts"
 import * as Limits from "../src/Limits.ts"
 import { Proposals } from "../src/Proposals.ts"
+import type { Answer, AppliedBatch } from "../src/Proposals.ts"
 import type { RaftError } from "../src/RaftError.ts"
 import * as Wakeup from "../src/Wakeup.ts"
 import { bytes, text } from "./support/Register.ts"
 
-const outcomeOf = (exit: Exit.Exit<ReadonlyArray<Uint8Array>, RaftError>): string => {
-  if (exit._tag === "Success") return exit.value.map(text).join(" ")
+const outcomeOf = (exit: Exit.Exit<ReadonlyArray<Answer>, RaftError>): string => {
+  if (exit._tag === "Success") {
+    return exit.value.map((answer) => answer instanceof Uint8Array ? text(answer) : answer.reason).join(" ")
+  }
   const [reason] = exit.cause.reasons
   return reason?._tag === "Fail" ? reason.error.reason : "?"
 }
@@ -35,7 +38,7 @@ const make = Effect.map(Wakeup.make, (bell) => {
     return id
   }
   /** Entries from `from` on are applied: "a@2 b@2 -@3", the last being no command; each result is its label in capitals. */
-  const apply = (from: number, list: string) => {
+  const apply = (from: number, list: string, refusals: AppliedBatch["refusals"] = new Map()) => {
     const entries = list.split(" ").map((item, offset) => {
       const [label, term] = item.split("@")
       const kind = label === "-" ? EntryKind.Noop : EntryKind.Command
@@ -47,7 +50,7 @@ const make = Effect.map(Wakeup.make, (bell) => {
       to: from + entries.length - 1,
       entries: commands,
       results: commands.map(({ data }) => bytes(text(data).toUpperCase())),
-      refusals: new Map()
+      refusals
     })
   }
   return { proposals, outcomes, add, append, apply }
@@ -73,6 +76,24 @@ describe("proposals", () => {
       assert.deepStrictEqual(outcomes, [undefined])
       apply(8, "d@2 e@2")
       assert.deepStrictEqual(outcomes, ["A B C D E"])
+    }))
+
+  it.effect("a command that is refused for its session's sake takes none of its group with it", () =>
+    Effect.gen(function*() {
+      const { append, apply, outcomes } = yield* make
+      append("a b c", 5)
+      append("d e", 8)
+      apply(5, "a@2 b@2", new Map([[6, "NotKept"]]))
+      apply(7, "c@2 d@2 e@2", new Map([[8, "Window"], [9, "Answered"]]))
+      assert.deepStrictEqual(outcomes, ["A Unknown C", "Busy Unknown"])
+    }))
+
+  it.effect("a group of a session that is not open is refused as a whole", () =>
+    Effect.gen(function*() {
+      const { append, apply, outcomes } = yield* make
+      append("a b", 5)
+      apply(5, "a@2", new Map([[5, "Expired"]]))
+      assert.deepStrictEqual(outcomes, ["Expired"])
     }))
 
   it.effect("entries that are no commands lie between groups without harm", () =>

@@ -79,6 +79,30 @@ describe("a client session", () => {
       assert.strictEqual(late!.register.commands.length, 53)
     }))
 
+  it.effect("answers what it can of a group, whoever was asked, where one command has no answer any more and one is too far ahead", () =>
+    Effect.gen(function*() {
+      const cluster = yield* Cluster.make([1, 2, 3])
+      const leader = yield* cluster.elected
+      const [follower] = followersOf(cluster, leader)
+      const session = yield* passing(leader.node.openSession())
+      yield* propose(leader, session, 1, "a b")
+      for (const { node } of [leader, follower!]) {
+        const stamp: Session.Stamp = {
+          session,
+          lowestUnanswered: 2,
+          runs: [{ sequence: 1, count: 2 }, { sequence: 70_000, count: 1 }, { sequence: 3, count: 1 }]
+        }
+        const answers = yield* passing(node.proposeEach("a b x c".split(" ").map(bytes), { session: stamp }))
+        assert.deepStrictEqual(
+          answers.map((answer) => answer instanceof Uint8Array ? text(answer) : answer.reason),
+          ["Unknown", "2", "Busy", "3"]
+        )
+        const error = yield* passing(Effect.flip(node.propose("a b x c".split(" ").map(bytes), { session: stamp })))
+        assert.strictEqual(error.reason, "Unknown")
+      }
+      assert.deepStrictEqual(leader.register.commands, ["a", "b", "c"])
+    }))
+
   it.effect("whose numbers go beyond 2^53 - 1 is refused before anything is appended, on any member, and nobody stops", () =>
     Effect.gen(function*() {
       const cluster = yield* Cluster.make([1, 2, 3])

@@ -41,6 +41,7 @@ export const status: RaftNode.Status = {
 export const node: RaftNode.RaftNode["Service"] = {
   id: me,
   propose: () => Effect.never,
+  proposeEach: () => Effect.never,
   openSession: () => Effect.never,
   readBarrier: () => Effect.succeed(1),
   configuration: () => Effect.succeed(status.configuration),

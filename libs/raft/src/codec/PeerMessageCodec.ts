@@ -9,8 +9,8 @@ import { EntryKind } from "../core/Entry.ts"
 import type { Append } from "../core/Message.ts"
 import * as Entry from "../Entry.ts"
 import type { ChangeAnswer, ChangeRequest, PeerMessage } from "../PeerMessage.ts"
-import type { Purpose } from "../Proposals.ts"
-import { Reason } from "../RaftError.ts"
+import type { Answer, Purpose } from "../Proposals.ts"
+import { RaftError, Reason } from "../RaftError.ts"
 import { countOf } from "../Session.ts"
 import { Malformed, Reader, Writer } from "./Bytes.ts"
 import * as ConfigurationCodec from "./ConfigurationCodec.ts"
@@ -67,7 +67,7 @@ export const encode = (message: Exclude<PeerMessage, Append>): Uint8Array => {
       writer.uint64(message.id).uint32(message.timeoutMillis)
       return writeBlobs(writePurpose(writer, message.purpose), message.commands).finish()
     case "ForwardDone":
-      return writeBlobs(writer.uint64(message.id), message.results).finish()
+      return writeAnswers(writer.uint64(message.id), message.results).finish()
     case "ForwardFailed":
       return writer.uint64(message.id).string(message.reason).string(message.message).finish()
     case "ChangeRequest":
@@ -175,7 +175,7 @@ const decodeTagged = (reader: Reader): PeerMessage => {
     case Tag.Forward:
       return readForward(reader)
     case Tag.ForwardDone:
-      return { _tag: "ForwardDone", id: reader.uint64(), results: readBlobs(reader) }
+      return { _tag: "ForwardDone", id: reader.uint64(), results: readAnswers(reader) }
     case Tag.ForwardFailed:
       return {
         _tag: "ForwardFailed",
@@ -285,6 +285,32 @@ const readBlobs = (reader: Reader): ReadonlyArray<Uint8Array> => {
   const blobs: Array<Uint8Array> = []
   for (let left = reader.count(4); left > 0; left--) blobs.push(reader.blob())
   return blobs
+}
+
+/** In place of a length, that there is no result: reason and message follow. */
+const refused = 0xffff_ffff
+
+const writeAnswers = (writer: Writer, answers: ReadonlyArray<Answer>): Writer => {
+  writer.uint32(answers.length)
+  for (const answer of answers) {
+    if (answer instanceof RaftError) writer.uint32(refused).string(answer.reason).string(answer.message)
+    else writer.blob(answer)
+  }
+  return writer
+}
+
+const readAnswers = (reader: Reader): ReadonlyArray<Answer> => {
+  const answers: Array<Answer> = []
+  for (let left = reader.count(4); left > 0; left--) {
+    const length = reader.uint32()
+    if (length === refused) {
+      answers.push(new RaftError({ reason: checked(isReason, reader.string()), message: reader.string() }))
+    } else {
+      reader.offset -= 4
+      answers.push(reader.blob())
+    }
+  }
+  return answers
 }
 
 const Refusal = Schema.Literals([
