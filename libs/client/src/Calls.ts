@@ -262,7 +262,9 @@ export class Calls {
   /** Nothing is sent any more: what was not sent fails, and so does every further call. */
   close(): void {
     this.isClosed = true
-    for (const call of [...this.queued(), ...this.parked]) this.fail(call, "Unavailable", closed)
+    for (const call of [...this.queued(), ...this.parked]) {
+      this.fail(call, "Unavailable", call.isDoubtful ? "the client is closed" : closed)
+    }
   }
 
   private *queued(): Iterable<Call> {
@@ -292,7 +294,7 @@ export class Calls {
     const heard = call.lastWord === "" ? "" : ` (last heard: ${call.lastWord})`
     const late = `no answer within ${call.timeoutMillis} ms${heard}`
     if (!call.isWrite) this.fail(call, "Unavailable", `${late}: try again, or look at the cluster`)
-    else if (call.state === "out") this.fail(call, "Unknown", late)
+    else if (call.state === "out" || call.isDoubtful) this.fail(call, "Unknown", late)
     else this.fail(call, "Unavailable", `${late}; nothing was written: try again, or look at the cluster`)
   }
 

@@ -1,7 +1,7 @@
 /** Writes of a client that has a session: sent again whenever there is no answer, each with the number that it had. */
 import type { Session } from "@dkv/raft"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
+import { Effect, Exit, Fiber, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { passing, setUp } from "./clientParts.ts"
 
@@ -64,7 +64,21 @@ describe("a client with a session", () => {
       const error = yield* passing(Effect.flip(client.put("k", "v")))
       assert.strictEqual(error.reason, "Unknown")
       assert.match(error.message, /read before repeating it/)
+      assert.notMatch(error.message, /nothing was written/)
     }).pipe(Effect.scoped))
+
+  it.effect("reports a write as unknown that it has to give up between two attempts because it is closed", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const { client, kvs } = yield* Scope.provide(open(["a"]), scope)
+      kvs[0]!.writeFaults = ["Unknown", ...Array.from({ length: 100 }, () => "Busy" as const)]
+      const call = yield* Effect.forkChild(Effect.flip(client.put("k", "v")), { startImmediately: true })
+      yield* TestClock.adjust(300)
+      yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      const error = yield* passing(Fiber.join(call))
+      assert.strictEqual(error.reason, "Unknown")
+      assert.match(error.message, /^the client is closed; the write may have been carried out/)
+    }))
 
   it.effect("whose session was evicted opens another one for what certainly did nothing", () =>
     Effect.gen(function*() {
