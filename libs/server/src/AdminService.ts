@@ -58,7 +58,7 @@ export const layer = Admin.group.toLayer(Effect.gen(function*() {
       yield* confirm(node, timeoutMillis)
       const id = yield* find(node, member)
       yield* change(node, { _tag: "Promote", id, force }, timeoutMillis)
-      yield* confirm(node, timeoutMillis)
+      yield* catchUp(node, timeoutMillis)
       return yield* list
     }),
     LeaderTransfer: Effect.fnUntraced(function*({ timeoutMillis, to }) {
@@ -74,8 +74,11 @@ export const layer = Admin.group.toLayer(Effect.gen(function*() {
     }),
     ClusterSettings: Effect.fnUntraced(function*({ changes, timeoutMillis }) {
       yield* confirm(node, timeoutMillis)
-      if (Object.keys(changes).length > 0) yield* change(node, { _tag: "Configure", settings: changes }, timeoutMillis)
-      return new Admin.SettingsView((yield* node.status).configuration.settings)
+      if (Object.keys(changes).length > 0) {
+        yield* change(node, { _tag: "Configure", settings: changes }, timeoutMillis)
+        yield* catchUp(node, timeoutMillis)
+      }
+      return new Admin.SettingsView({ ...(yield* node.status).configuration.settings, ...changes })
     }),
     SessionOpen: ({ timeoutMillis }) =>
       Effect.map(
@@ -92,6 +95,9 @@ const bounded = (timeoutMillis: number): number => Math.min(Math.max(timeoutMill
 /** The configuration that is read next includes every change that was committed by now. */
 const confirm = (node: Node, timeoutMillis: number): Effect.Effect<unknown, Admin.AdminError> =>
   Effect.mapError(node.configuration({ timeoutMillis: bounded(timeoutMillis) }), raftRefused)
+
+/** The same after a change, which is done whether or not the leader can be asked once more. */
+const catchUp = (node: Node, timeoutMillis: number): Effect.Effect<void> => Effect.ignore(confirm(node, timeoutMillis))
 
 const change = (node: Node, wish: RaftNode.MembershipChange, timeoutMillis: number) =>
   Effect.mapError(node.changeMembership(wish, { timeoutMillis: bounded(timeoutMillis) }), refusedBy)

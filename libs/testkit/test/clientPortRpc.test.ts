@@ -7,7 +7,7 @@ import { Effect, Layer, Option } from "effect"
 import { RpcClient } from "effect/rpc"
 import type { RpcClientError } from "effect/rpc"
 import { Socket } from "effect/socket"
-import { me, open } from "./clientPortParts.ts"
+import { me, open, status } from "./clientPortParts.ts"
 import type { Port } from "./clientPortParts.ts"
 
 const call = Effect.fnUntraced(function*(port: Port) {
@@ -73,6 +73,59 @@ describe("a rare call", () => {
       assert.deepInclude(yield* client.ClusterSettings({ changes: {}, timeoutMillis: 1000 }), settings)
       yield* client.ClusterSettings({ changes: { deadMembers: "off" }, timeoutMillis: 1000 })
       assert.deepStrictEqual(asked, [{ _tag: "Configure", settings: { deadMembers: "off" } }])
+    }).pipe(Effect.scoped))
+
+  it.live("that changed something is answered with what holds now, by a member that had yet to hear of it", () =>
+    Effect.gen(function*() {
+      let isChanged = false
+      let hasHeard = false
+      const { configuration } = status
+      const [member] = configuration.members
+      const other = { ...member!, id: "0000000000000002", name: "b", peerAddress: "b:2380" }
+      const members = [member!, other]
+      const settings = { ...configuration.settings, leaderLeases: true }
+      const client = yield* call(
+        yield* open({
+          node: {
+            changeMembership: () => Effect.sync(() => (isChanged = true, configuration)),
+            configuration: () => Effect.sync(() => (hasHeard = isChanged, configuration)),
+            status: Effect.sync(() => ({
+              ...status,
+              configuration: hasHeard
+                ? { ...configuration, members, settings, voters: [me, other.id] }
+                : { ...configuration, members }
+            }))
+          }
+        })
+      )
+      const promoted = yield* client.MemberPromote({ member: "b", force: false, timeoutMillis: 1000 })
+      assert.deepStrictEqual(promoted.members.map(({ role }) => role), ["voter", "voter"])
+      isChanged = false
+      const changed = yield* client.ClusterSettings({ changes: { deadMembers: "off" }, timeoutMillis: 1000 })
+      assert.isTrue(changed.leaderLeases)
+      assert.strictEqual(changed.deadMembers, "off")
+    }).pipe(Effect.scoped))
+
+  it.live("that changed something says so, though the leader is gone behind it", () =>
+    Effect.gen(function*() {
+      let isChanged = false
+      const client = yield* call(
+        yield* open({
+          node: {
+            changeMembership: () => Effect.sync(() => (isChanged = true, status.configuration)),
+            configuration: () =>
+              Effect.suspend(() =>
+                isChanged
+                  ? Effect.fail(new RaftError({ reason: "NoLeader", message: "not now" }))
+                  : Effect.succeed(status.configuration)
+              )
+          }
+        })
+      )
+      yield* client.MemberPromote({ member: me, force: false, timeoutMillis: 1000 })
+      isChanged = false
+      const settings = yield* client.ClusterSettings({ changes: { leaderLeases: true }, timeoutMillis: 1000 })
+      assert.isTrue(settings.leaderLeases)
     }).pipe(Effect.scoped))
 
   for (const reason of changes) {
