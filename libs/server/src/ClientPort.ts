@@ -73,6 +73,21 @@ const makeAcceptor = Effect.gen(function*() {
   const run = yield* FiberSet.runtime(fibers.set)<never>()
   let open = 0
   let handshakes = 0
+  let turnedAway = 0
+
+  /** Whoever was turned away was told nothing; a line now and then says so. */
+  const reportTurnedAway = Effect.suspend(() => {
+    if (turnedAway === 0) return Effect.void
+    const count = turnedAway
+    turnedAway = 0
+    return Effect.logWarning(
+      `${count} client connections were closed at once: no more than ${Limits.connectionsMax} may be open, ` +
+        `and no more than ${Limits.handshakesMax} may have yet to say what they speak`
+    )
+  })
+  yield* Effect.forkScoped(
+    Effect.forever(Effect.andThen(Effect.sleep(Limits.turnedAwayReportMillis), reportTurnedAway))
+  )
 
   const dispatch = (protocol: Protocol, connection: Connection): Effect.Effect<void> => {
     const handler = gateways.find(protocol)
@@ -102,7 +117,9 @@ const makeAcceptor = Effect.gen(function*() {
   const acceptTcp = (raw: Net.Socket): void => {
     // an error without a listener would end the process; each gateway sees it as the end of the connection
     raw.on("error", () => {})
-    if (open >= Limits.connectionsMax || handshakes >= Limits.handshakesMax || Deferred.isDoneUnsafe(closing)) {
+    const isFull = open >= Limits.connectionsMax || handshakes >= Limits.handshakesMax
+    if (isFull || Deferred.isDoneUnsafe(closing)) {
+      if (isFull) turnedAway++
       raw.destroy()
       return
     }

@@ -1,10 +1,16 @@
 /** Every bound of the client port, with what happens there. */
 
-/** Connections at once; further ones are closed at once, without a word, because what they speak is not known yet. */
+/** Connections at once; further ones are closed at once, without a word, because what they speak is not known yet. The log says so. */
 export const connectionsMax = 4096
 
 /** Connections that have not said yet what they speak; further ones are closed at once. */
 export const handshakesMax = 512
+
+/** At most one log line in this time about connections that were closed for their number. */
+export const turnedAwayReportMillis = 10_000
+
+/** Silence after which the operating system asks the other end of a TCP connection whether it is still there. */
+export const keepAliveMillis = 30_000
 
 /** A connection that has not said what it speaks after this time is closed. The native hello has as long again. */
 export const handshakeMillis = 10_000

@@ -6,6 +6,7 @@ import { Address } from "@dkv/protocol"
 import { Effect, Schema } from "effect"
 import type { Scope } from "effect"
 import * as Net from "node:net"
+import * as Limits from "./Limits.ts"
 
 /**
  * The port cannot be opened; the message says what to do.
@@ -81,7 +82,13 @@ const isFamilyMissing = (error: ClientPortError): boolean => {
 const bind = (host: string, port: number, onConnection: (socket: Net.Socket) => void) =>
   Effect.acquireRelease(
     Effect.callback<Net.Server, ClientPortError>((resume) => {
-      const server = Net.createServer({ noDelay: true, pauseOnConnect: true }, onConnection)
+      const server = Net.createServer({
+        noDelay: true,
+        // a host that is gone without a word would keep its place for ever
+        keepAlive: true,
+        keepAliveInitialDelay: Limits.keepAliveMillis,
+        pauseOnConnect: true
+      }, onConnection)
       const fail = (cause: NodeJS.ErrnoException) => resume(Effect.fail(listenError(host, port, cause)))
       server.once("error", fail)
       server.listen({ host, port, exclusive: true, backlog: 1024 }, () => {

@@ -1,8 +1,11 @@
 /** The client port against peers that mean harm or have died: each is cut off in bounded time, and none takes the member with it. */
 import { BatchReply, BatchRequest, Bytes, Frame, Hello, Limits } from "@dkv/protocol"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
-import { breathing, dial, open, said, until, untilAlone } from "./clientPortParts.ts"
+import { Limits as ServerLimits } from "@dkv/server"
+import { Effect, Logger } from "effect"
+import { TestClock } from "effect/testing"
+import { existsSync, readFileSync } from "node:fs"
+import { breathe, breathing, dial, open, said, until, untilAlone } from "./clientPortParts.ts"
 import type { Peer } from "./clientPortParts.ts"
 
 const value = new Uint8Array(1024 * 1024)
@@ -93,6 +96,38 @@ describe("the client port cuts off", () => {
       peer.socket.write(Uint8Array.of(0x16, 3, 1, 0, 5))
       yield* breathing
       yield* untilAlone(port, 2_000)
+    }).pipe(Effect.scoped))
+})
+
+/** Whether the kernel has a keep-alive timer for the server's end of this connection (`tr` is 2, in /proc/net/tcp). */
+const isKeptAlive = ({ socket }: Peer): boolean => {
+  const hex = (port: number | undefined) => port!.toString(16).toUpperCase().padStart(4, "0")
+  const [ours, theirs] = [hex(socket.localPort), hex(socket.remotePort)]
+  return readFileSync("/proc/net/tcp", "latin1").split("\n").map((line) => line.trim().split(/\s+/)).some((fields) =>
+    fields[1]?.endsWith(`:${theirs}`) === true && fields[2]?.endsWith(`:${ours}`) === true &&
+    fields[5]?.startsWith("02:") === true
+  )
+}
+
+describe("the client port", () => {
+  it.effect.skipIf(!existsSync("/proc/net/tcp"))("has the operating system find out about hosts that are gone", () =>
+    Effect.gen(function*() {
+      const peer = yield* dial(yield* open())
+      yield* until(() => isKeptAlive(peer))
+    }).pipe(Effect.scoped))
+
+  it.effect("says in the log, now and then, that it has turned connections away for their number", () =>
+    Effect.gen(function*() {
+      const lines: Array<string> = []
+      const logger = Logger.layer([Logger.make(({ message }) => void lines.push(String(message)))])
+      const port = yield* Effect.provide(open(), logger)
+      const silent = Array.from({ length: ServerLimits.handshakesMax }, () => dial(port))
+      yield* Effect.all(silent, { concurrency: 64 })
+      while ((yield* port.connections) < silent.length) yield* breathe
+      const more = yield* Effect.all([dial(port), dial(port), dial(port)])
+      yield* until(() => more.every(({ isClosed }) => isClosed))
+      for (let turn = 0; turn < 3; turn++) yield* TestClock.adjust(ServerLimits.turnedAwayReportMillis)
+      assert.deepStrictEqual(lines.map((line) => line.split(":")[0]), ["3 client connections were closed at once"])
     }).pipe(Effect.scoped))
 })
 
