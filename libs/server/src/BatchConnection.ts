@@ -7,7 +7,7 @@
 import type { Kv } from "@dkv/kv"
 import { BatchReply, BatchRequest, Frame, Limits as WireLimits, Signal } from "@dkv/protocol"
 import type { Operation } from "@dkv/protocol"
-import type { RaftError } from "@dkv/raft"
+import { RaftError } from "@dkv/raft"
 import { Cause, Effect, Exit, Fiber, Latch } from "effect"
 import type { Context, Scope } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
@@ -196,7 +196,7 @@ export class BatchConnection {
     const effect: Effect.Effect<ReadonlyArray<Operation.Result>, RaftError> = kind === "write"
       ? this.write(group)
       : group.isHeavy
-      ? this.inTurn(kind, Effect.suspend(() => this.read(group)))
+      ? this.inTurn(kind, group)
       : this.read(group)
     const fiber = Effect.runForkWith(this.context)(effect)
     fiber.addObserver((exit) => this.complete(group, exit))
@@ -211,12 +211,21 @@ export class BatchConnection {
     return this.kv.read(ranges, { consistency, timeoutMillis })
   }
 
-  /** Carries out a read whose answer may be large when there is room for that, here and in the member. */
-  private inTurn<A, E>(kind: ReadKind, read: Effect.Effect<A, E>): Effect.Effect<A, E> {
+  /** Carries out a read whose answer may be large when there is room for that, here and in the member; if there is none in the group's time, it says so. */
+  private inTurn(kind: ReadKind, group: Group): Effect.Effect<ReadonlyArray<Operation.Result>, RaftError> {
+    let isWaiting = true
     const untilSent: Effect.Effect<void> = Effect.suspend(() =>
       this.unsentBytes < Limits.inflightBytesMax ? Effect.void : Effect.andThen(this.sent.await, untilSent)
     )
-    return Effect.andThen(untilSent, this.intake.scans[kind].withPermits(1)(read))
+    const read = Effect.suspend(() => {
+      isWaiting = false
+      return this.read(group)
+    })
+    const late = Effect.andThen(
+      Effect.sleep(group.timeoutMillis),
+      Effect.suspend(() => isWaiting ? Effect.fail(noRoom) : Effect.never)
+    )
+    return Effect.raceFirst(Effect.andThen(untilSent, this.intake.scans[kind].withPermits(1)(read)), late)
   }
 
   private complete(group: Group, exit: Exit.Exit<ReadonlyArray<Operation.Result>, RaftError>): void {
@@ -284,6 +293,11 @@ const stopped: Operation.Failed = {
   reason: "Stopped",
   message: "this member is shutting down and has not carried this out: go on with another one"
 }
+
+const noRoom = new RaftError({
+  reason: "Busy",
+  message: "this member has too many large reads to carry out; nothing was read, try again later"
+})
 
 /** A defect, an interruption or a wrong count says nothing about whether the group was appended. */
 const failure = (exit: Exit.Exit<unknown, RaftError>): Operation.Failed => {

@@ -31,7 +31,10 @@ export const operationOverheadBytes = 128
 export const inflightBytesTotalMax = 256 * 1024 * 1024
 export const inflightFloorBytes = 64 * 1024
 
-/** Reads with scans (as opposed to reads of one key) that are carried out at once for all connections, by consistency; more wait. Each may answer 16 MiB. */
+/**
+ * Reads with scans (as opposed to reads of one key) that are carried out at once for all connections, by consistency; more wait, as long as they have time, and are
+ * then answered by `Busy`. Each may answer 16 MiB.
+ */
 export const scanReadsMax = 16
 
 /** How often batch connections are looked at for progress. */

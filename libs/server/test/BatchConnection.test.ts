@@ -6,6 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Queue } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import type { Socket } from "effect/socket"
+import { TestClock } from "effect/testing"
 import { BatchConnection } from "../src/BatchConnection.ts"
 import { Account, Intake } from "../src/Intake.ts"
 import * as Limits from "../src/Limits.ts"
@@ -216,6 +217,34 @@ describe("a batch connection", () => {
       yield* Deferred.succeed(gate, undefined)
       yield* until(() => peers.every(({ replies }) => replies.has(1)))
       assert.strictEqual(most, Limits.scanReadsMax)
+    }).pipe(Effect.scoped))
+
+  it.effect("does not keep scans waiting for their turn beyond their time, and carries out others later", () =>
+    Effect.gen(function*() {
+      const intake = new Intake()
+      const gate = yield* Deferred.make<void>()
+      let calls = 0
+      const kv: Partial<Kv.Kv["Service"]> = {
+        read: (ops) => {
+          calls++
+          return Effect.as(
+            Deferred.await(gate),
+            ops.map((): Kv.RangeResult => ({ _tag: "Range", revision: 1, kvs: [], more: false }))
+          )
+        }
+      }
+      const peers = yield* Effect.forEach(Array.from({ length: 40 }), () => connect(kv, { intake }))
+      for (const { send } of peers) send(batch(1, [scan]))
+      yield* until(() => calls === Limits.scanReadsMax)
+      yield* TestClock.adjust(1000)
+      const late = peers.filter(({ replies }) => replies.has(1))
+      assert.strictEqual(late.length, 40 - Limits.scanReadsMax)
+      for (const { replies } of late) assert.deepInclude(replies.get(1)![0]!, { _tag: "Failed", reason: "Busy" })
+      yield* Deferred.succeed(gate, undefined)
+      yield* until(() => peers.every(({ replies }) => replies.has(1)))
+      for (const { send } of peers) send(batch(2, [scan]))
+      yield* until(() => peers.every(({ replies }) => replies.get(2)?.[0]?._tag === "Range"))
+      assert.strictEqual(calls, Limits.scanReadsMax + 40)
     }).pipe(Effect.scoped))
 
   it.effect("counts what it holds, half a frame included, and gives all of it back", () =>
