@@ -5,7 +5,7 @@
  * Owns its counters and its outbox; touched only from its own fibers and from completions of its groups, all on one thread.
  */
 import type { Kv } from "@dkv/kv"
-import { BatchReply, BatchRequest, Frame, Limits as WireLimits, Signal } from "@dkv/protocol"
+import { BatchReply, BatchRequest, Bytes, Frame, Limits as WireLimits, Signal } from "@dkv/protocol"
 import type { Operation } from "@dkv/protocol"
 import { RaftError } from "@dkv/raft"
 import { Cause, Effect, Exit, Fiber, Latch } from "effect"
@@ -17,6 +17,8 @@ import type { Kind, Pending, ReadKind } from "./BatchGroup.ts"
 import { Account } from "./Intake.ts"
 import type { Intake } from "./Intake.ts"
 import * as Limits from "./Limits.ts"
+
+type Frames = NonEmptyReadonlyArray<Uint8Array>
 
 export class BatchConnection {
   private readonly kv: Kv.Kv["Service"]
@@ -41,6 +43,9 @@ export class BatchConnection {
   private inflightBytes = 0
   /** The part of `inflightBytes` that waits for the other end to read. */
   private unsentBytes = 0
+  /** Of a frame that has been written in part. */
+  private rest: Uint8Array = Bytes.empty
+  private isNotified = false
   private readonly sent = Latch.makeUnsafe(true)
   private isClosing = false
   private isWriting = false
@@ -79,7 +84,7 @@ export class BatchConnection {
     })
     const farewell = Effect.suspend(() => {
       const violation = this.violation
-      return violation === undefined ? Effect.void : notify(writer, violation.code, violation.message)
+      return violation === undefined ? Effect.void : this.notify(writer, violation.code, violation.message)
     })
     return Effect.andThen(Effect.raceFirst(read, write), farewell)
   }
@@ -116,7 +121,9 @@ export class BatchConnection {
   /** To be called at a steady pace: whether nothing has moved for too many calls although something should. */
   isStalled(): boolean {
     const { seen } = this
-    const waits = this.isWriting || (this.decoder.isMidFrame && this.hasRoom)
+    // a client that is not read cannot go on with its frame
+    const isRead = this.hasRoom && this.intake.mayRead(this.account)
+    const waits = this.isWriting || (this.decoder.isMidFrame && isRead)
     const moved = seen.framesRead !== this.framesRead || seen.writesDone !== this.writesDone
     this.seen = {
       framesRead: this.framesRead,
@@ -194,7 +201,7 @@ export class BatchConnection {
   private start(group: Group): void {
     const { kind } = group
     const effect: Effect.Effect<ReadonlyArray<Operation.Result>, RaftError> = kind === "write"
-      ? this.write(group)
+      ? this.propose(group)
       : group.isHeavy
       ? this.inTurn(kind, group)
       : this.read(group)
@@ -203,7 +210,7 @@ export class BatchConnection {
     Fiber.runIn(fiber, this.scope)
   }
 
-  private write({ stamp, timeoutMillis, writes }: Group): Effect.Effect<ReadonlyArray<Operation.Result>, RaftError> {
+  private propose({ stamp, timeoutMillis, writes }: Group): Effect.Effect<ReadonlyArray<Operation.Result>, RaftError> {
     return this.kv.write(writes, { timeoutMillis, ...stamp === undefined ? {} : { session: stamp } })
   }
 
@@ -254,15 +261,14 @@ export class BatchConnection {
         if (this.isClosing) this.idled.raise()
         return Effect.void
       }
-      const frames = this.outbox as unknown as NonEmptyReadonlyArray<Uint8Array>
+      const frames = this.outbox as unknown as Frames
       const operations = this.outboxOperations
       const bytes = this.unsentBytes
       this.outbox = []
       this.outboxOperations = 0
       this.isWriting = true
-      return Effect.flatMap(writer.writeAll(frames), () => {
+      return Effect.flatMap(this.write(writer, frames), () => {
         this.isWriting = false
-        this.writesDone++
         this.inflightBytes -= bytes
         this.inflightOperations -= operations
         this.unsentBytes -= bytes
@@ -275,18 +281,64 @@ export class BatchConnection {
     })
   }
 
+  /** In pieces, so that a client that takes its time with a long reply is seen to read. */
+  private write(writer: Socket.Writer, frames: Frames): Effect.Effect<void, Socket.SocketError> {
+    return Effect.forEach(piecesOf(frames), ({ chunks, rest }) =>
+      Effect.suspend(() => {
+        if (this.isNotified) return Effect.never
+        this.rest = rest
+        return Effect.map(writer.writeAll(chunks), () => void this.writesDone++)
+      }), { discard: true })
+  }
+
+  /** Tells the other end why its connection ends, behind what it was being told. One that does not read its replies will not read this either. */
+  notify(
+    writer: Socket.Writer,
+    code: BatchReply.Notice["code"],
+    message: string
+  ): Effect.Effect<void, Socket.SocketError> {
+    return Effect.suspend(() => {
+      this.isNotified = true
+      const notice = BatchReply.encodeNotice(code, message)
+      const last: Frames = this.rest.length === 0 ? [notice] : [this.rest, notice]
+      return Effect.asVoid(Effect.timeoutOption(writer.writeAll(last), Limits.lingerMillis))
+    })
+  }
+
   private tally(): void {
     if (!this.isOver) this.intake.hold(this.account, this.inflightBytes + this.decoder.heldBytes)
   }
 }
 
-/** Tells the other end why its connection ends. One that does not read its replies will not read this either. */
-export const notify = (
-  writer: Socket.Writer,
-  code: BatchReply.Notice["code"],
-  message: string
-): Effect.Effect<void, Socket.SocketError> =>
-  Effect.asVoid(Effect.timeoutOption(writer.write(BatchReply.encodeNotice(code, message)), Limits.lingerMillis))
+interface Piece {
+  readonly chunks: Frames
+  /** What is still to come of the frame that the last chunk belongs to. */
+  readonly rest: Uint8Array
+}
+
+const piecesOf = (frames: Frames): ReadonlyArray<Piece> => {
+  const pieces: Array<Piece> = []
+  let chunks: Array<Uint8Array> = []
+  let room = Limits.writeBytesMax
+  const close = (rest: Uint8Array) => {
+    pieces.push({ chunks: chunks as unknown as Frames, rest })
+    chunks = []
+    room = Limits.writeBytesMax
+  }
+  for (const frame of frames) {
+    if (room === 0) close(Bytes.empty)
+    let rest = frame
+    while (rest.length > room) {
+      chunks.push(rest.subarray(0, room))
+      rest = rest.subarray(room)
+      close(rest)
+    }
+    chunks.push(rest)
+    room -= rest.length
+  }
+  close(Bytes.empty)
+  return pieces
+}
 
 const stopped: Operation.Failed = {
   _tag: "Failed",

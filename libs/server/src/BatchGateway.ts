@@ -1,7 +1,7 @@
 /** The gateway for native batches: hello, then a `BatchConnection`, watched over for progress. */
 import { Kv } from "@dkv/kv"
 import { Effect, Layer, Stream } from "effect"
-import { BatchConnection, notify } from "./BatchConnection.ts"
+import { BatchConnection } from "./BatchConnection.ts"
 import { Gateways } from "./Gateways.ts"
 import type { Connection } from "./Gateways.ts"
 import * as Handshake from "./Handshake.ts"
@@ -41,7 +41,7 @@ export const layer: Layer.Layer<never, never, Gateways | Kv.Kv> = Layer.effectDi
       })
       yield* Effect.raceAllFirst([
         batches.run(pull, writer),
-        Effect.andThen(stalled, notify(writer, "Stalled", "no progress for too long")),
+        Effect.andThen(stalled, batches.notify(writer, "Stalled", "no progress for too long")),
         closed
       ])
     })

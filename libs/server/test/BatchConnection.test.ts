@@ -15,7 +15,10 @@ const mebi = 1024 * 1024
 
 type Chunks = NonEmptyReadonlyArray<Uint8Array>
 
-/** A connection whose other end is the test. Writing waits for `taken`. */
+/** What the other end takes at once. */
+const gulp = 256 * 1024
+
+/** A connection whose other end is the test. Each gulp waits for `taken` before the next one. */
 const connect = Effect.fnUntraced(function*(kv: Partial<Kv.Kv["Service"]>, options: {
   readonly intake?: Intake
   readonly taken?: Effect.Effect<void>
@@ -24,18 +27,22 @@ const connect = Effect.fnUntraced(function*(kv: Partial<Kv.Kv["Service"]>, optio
   const input = yield* Queue.unbounded<Chunks>()
   const replies = new Map<number, ReadonlyArray<Operation.Result>>()
   const decoder = new Frame.Decoder(WireLimits.replyBytesMax)
-  const writeAll = (chunks: ReadonlyArray<Uint8Array | string>) =>
-    Effect.andThen(
-      options.taken ?? Effect.void,
-      Effect.sync(() => {
-        for (const chunk of chunks) {
-          decoder.push(chunk as Uint8Array, (frame) => {
-            const reply = BatchReply.decode(frame)
-            if ("_tag" in reply && reply._tag === "Reply") replies.set(reply.id, reply.results)
-          })
-        }
+  const notices: Array<string> = []
+  const take = (bytes: Uint8Array) =>
+    Effect.suspend(() => {
+      decoder.push(bytes, (frame) => {
+        const reply = BatchReply.decode(frame)
+        if ("code" in reply) notices.push(reply.code)
+        else replies.set(reply.id, reply.results)
       })
-    )
+      return options.taken ?? Effect.void
+    })
+  const writeAll = (chunks: ReadonlyArray<Uint8Array | string>) => {
+    const bytes = Buffer.concat(chunks as ReadonlyArray<Uint8Array>)
+    const gulps = Array.from({ length: Math.ceil(bytes.length / gulp) }, (_, each) =>
+      bytes.subarray(each * gulp, (each + 1) * gulp))
+    return Effect.forEach(gulps, take, { discard: true })
+  }
   const writer: Socket.Writer = { write: (chunk) => writeAll([chunk as Uint8Array]), writeAll }
   const connection = new BatchConnection(
     { write: () => Effect.never, read: () => Effect.never, ...kv },
@@ -45,7 +52,7 @@ const connect = Effect.fnUntraced(function*(kv: Partial<Kv.Kv["Service"]>, optio
   )
   yield* Effect.forkScoped(connection.run(Queue.take(input), writer), { startImmediately: true })
   const send = (...chunks: Array<Uint8Array>) => Queue.offerUnsafe(input, [Buffer.concat(chunks)])
-  return { connection, intake, replies, send }
+  return { connection, intake, notices, replies, send, writer }
 })
 
 const until = (done: () => boolean): Effect.Effect<void> =>
@@ -81,7 +88,7 @@ const bounded = (calls: Array<number>): Partial<Kv.Kv["Service"]> => ({
             more: false,
             kvs: [{
               key,
-              value: new Uint8Array(4 * mebi - 100),
+              value: new Uint8Array(4 * mebi - 100).fill(7),
               createRevision: 2,
               modRevision: 2,
               version: 1,
@@ -102,6 +109,55 @@ const stamped = (id: number, session: number, sequence: number, lowestUnanswered
   })
 
 describe("a batch connection", () => {
+  it.effect("whose client takes a long reply slowly goes on, and one whose client takes nothing is stalled", () =>
+    Effect.gen(function*() {
+      const taken = yield* Queue.unbounded<void>()
+      const { connection, replies, send } = yield* connect(bounded([]), { taken: Queue.take(taken) })
+      send(batch(1, [scan]))
+      yield* settled
+      while (!replies.has(1)) {
+        for (let look = 0; look < Limits.stallChecksMax; look++) assert.isFalse(connection.isStalled())
+        Queue.offerUnsafe(taken, undefined)
+        yield* settled
+      }
+      for (let look = 0; look < Limits.stallChecksMax; look++) assert.isFalse(connection.isStalled())
+      assert.isTrue(connection.isStalled())
+    }).pipe(Effect.scoped))
+
+  it.effect("that the member does not read for want of memory is not stalled with its half-sent frame", () =>
+    Effect.gen(function*() {
+      const intake = new Intake()
+      const [first, other] = [new Account(), new Account()]
+      const { connection, send } = yield* connect({}, { intake })
+      send(batch(1, [put(mebi)]).subarray(0, mebi / 2))
+      yield* settled
+      intake.hold(first, Limits.inflightFloorBytes)
+      intake.hold(other, Limits.inflightBytesTotalMax)
+      intake.enqueue(first)
+      for (let look = 0; look < 20; look++) assert.isFalse(connection.isStalled())
+      intake.forget(other)
+      for (let look = 1; look < Limits.stallChecksMax; look++) connection.isStalled()
+      assert.isTrue(connection.isStalled())
+    }).pipe(Effect.scoped))
+
+  it.effect("that ends in the middle of a reply still sends all of it, and then why, and nothing behind that", () =>
+    Effect.gen(function*() {
+      const taken = yield* Queue.unbounded<void>()
+      const { connection, notices, replies, send, writer } = yield* connect(bounded([]), { taken: Queue.take(taken) })
+      send(batch(1, [scan]))
+      yield* settled
+      assert.isFalse(replies.has(1))
+      yield* Effect.forkChild(connection.notify(writer, "Stalled", ""), { startImmediately: true })
+      send(batch(2, [get]))
+      for (let count = 0; count < 40; count++) Queue.offerUnsafe(taken, undefined)
+      yield* settled
+      const { kvs } = replies.get(1)![0] as Kv.RangeResult & { readonly _tag: "Range" }
+      assert.strictEqual(kvs[0]!.value.length, 4 * mebi - 100)
+      assert.isTrue(kvs[0]!.value.every((byte) => byte === 7))
+      assert.deepStrictEqual(notices, ["Stalled"])
+      assert.isFalse(replies.has(2))
+    }).pipe(Effect.scoped))
+
   it.effect("puts writes of one client session together, and never those of two, or of one and none", () =>
     Effect.gen(function*() {
       const groups: Array<string> = []
