@@ -50,6 +50,9 @@ export const changesMax = 64
 /** Forwarded groups per member that are told from repetitions; a frame that comes again after more than so many others is taken for a new one. */
 export const forwardsRememberedMax = 4096
 
+/** Members of a cluster, learners included; a further one cannot join, which is `Invalid`. */
+export { membersMax } from "./core/Configuration.ts"
+
 /** Events that are kept for an observer that is slow; beyond them it loses the oldest. */
 export const eventsMax = 256
 

@@ -366,7 +366,8 @@ const explanations: { readonly [Reason in ChangeReason]: string } = {
   NotFound: "No such member.",
   Conflict: "The id, name or address belongs to another member, or to a witness where this is none.",
   Invalid:
-    "A value is out of its bounds: a priority has 32 bits, and deadMemberMillis is at least 10 election timeouts.",
+    "A value is out of its bounds: a priority has 32 bits, deadMemberMillis is at least 10 election timeouts, and a cluster has at most " +
+    `${Configuration.membersMax} members.`,
   NotVoter: "Leadership goes to voters that hold data only, and no other one answers.",
   NoLeader: "No leader was known before the deadline; nothing changed, try again.",
   Unknown: "The outcome is not known: the leader changed or the deadline passed; look at the members before repeating.",

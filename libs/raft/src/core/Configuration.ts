@@ -34,6 +34,9 @@ export interface Configuration {
   readonly settings: ClusterSettings.Settings
 }
 
+/** Of a configuration, learners included; a further one cannot join. An entry with a configuration is whole in one message, whatever its size. */
+export const membersMax = 128
+
 export const empty: Configuration = { members: [], voters: [], outgoing: [], settings: ClusterSettings.defaults }
 
 export const isJoint = (configuration: Configuration): boolean => configuration.outgoing.length > 0

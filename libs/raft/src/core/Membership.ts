@@ -156,6 +156,7 @@ const plan = (core: Core, change: Change): Configuration.Configuration | ChangeR
           clientAddress: member.clientAddress
         })
       }
+      if (members.length >= Configuration.membersMax) return "Invalid"
       const clash = members.find((other) =>
         other.id !== member.replaces && (other.name === member.name || other.peerAddress === member.peerAddress)
       )

@@ -1,5 +1,6 @@
 /** Raft paper §6; dissertation §4; Ongaro's raft-dev post of July 2015. */
 import { assert, describe, it } from "vitest"
+import * as Limits from "../../src/Limits.ts"
 import { configurationOf, idOf, memberOf } from "../support/Cluster.ts"
 import { amidJointChange, append, join, leave, promote, Script } from "../support/Script.ts"
 
@@ -45,6 +46,19 @@ describe("membership", () => {
     assert.strictEqual(script.core(4).role, "Learner")
     assert.strictEqual(script.node(4).trace, script.node(1).trace)
     assert.deepStrictEqual(voters(script, 1), [1, 2, 3])
+  })
+
+  it("no member joins a cluster that has as many as one may have: the entry that says who takes part has to fit a message", () => {
+    const learners = Array.from({ length: Limits.membersMax - 2 }, (_, position) => memberOf(10 + position))
+    const script = new Script({ voters: [1], learners, spares: [4, 5] })
+    script.elect(1)
+    const outcome = (number: number) => {
+      const id = script.change(1, join(number))
+      script.pass(500)
+      return script.outcome(1, id)
+    }
+    assert.deepStrictEqual([outcome(4), outcome(5)], ["done", "Invalid"])
+    assert.strictEqual(outcome(4), "done", "it is in already")
   })
 
   it("a configuration is in force as soon as it is appended, not when it is committed", () => {
