@@ -3,7 +3,8 @@
  * recovers to a point in time, which is the promised prefix.
  *
  * On disk: numbered directories, each a database, and the file `current` that names the one in use. A replacement is built in the next
- * number and becomes current when that file is replaced; whatever it does not name is removed on start.
+ * number and becomes current when that file is replaced; whatever it does not name is removed on start. Without that file nothing is
+ * removed: only what a first start may have left goes on, anything else is damage.
  */
 import { Effect, Layer, Option, type Scope, Semaphore } from "effect"
 import * as AtomicFile from "./AtomicFile.ts"
@@ -45,6 +46,29 @@ const readPointer = Effect.fnUntraced(function*(directory: string) {
   return yield* new StorageError({ reason: "Corrupt", message: `${directory}/${pointerName} does not name a database` })
 })
 
+/**
+ * A first start that was cut off leaves its one database, whole or without anything in it: RocksDB writes its own `CURRENT` before any row. Other than that, nobody can
+ * know which database was in use, and none may be taken for abandoned, or be made anew over rows.
+ */
+const mustBeFirst = Effect.fnUntraced(function*(directory: string, databases: ReadonlyArray<string>) {
+  if (databases.length === 0) return
+  if (databases.length === 1 && databases[0] === nameOf(1)) {
+    const disk = yield* Disk
+    const files = yield* Effect.mapError(disk.list(`${directory}/${nameOf(1)}`), fromDisk)
+    if (files.includes("CURRENT") || !files.some((name) => /\.(sst|blob|log)$/.test(name))) return
+    return yield* new StorageError({
+      reason: "Corrupt",
+      message: `${directory} lacks ${pointerName}, and ${nameOf(1)} in it lacks CURRENT: nothing was removed`
+    })
+  }
+  return yield* new StorageError({
+    reason: "Corrupt",
+    message: `${directory} lacks ${pointerName}, which says which of ${
+      databases.join(", ")
+    } is in use: nothing was removed`
+  })
+})
+
 /** Opens the database that is in use, or the first one, and clears away what a crash or a replacement has left. */
 const openCurrent = Effect.fnUntraced(function*(directory: string) {
   const disk = yield* Disk
@@ -56,10 +80,14 @@ const openCurrent = Effect.fnUntraced(function*(directory: string) {
       message: `${directory} holds ${foreign}, which is not ours: choose an empty directory`
     })
   }
+  const databases = names.filter(isDatabaseName)
   const present = yield* readPointer(directory)
   const number = present ?? 1
-  for (const name of names.filter((name) => isDatabaseName(name) && Number(name) !== present)) {
-    yield* Handle.removeDirectory(`${directory}/${name}`)
+  if (present === undefined) yield* mustBeFirst(directory, databases)
+  else {
+    for (const name of databases.filter((name) => Number(name) !== present)) {
+      yield* Handle.removeDirectory(`${directory}/${name}`)
+    }
   }
   const handle = yield* Handle.open(`${directory}/${nameOf(number)}`, present === undefined)
   if (present === undefined) {

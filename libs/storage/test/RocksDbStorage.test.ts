@@ -110,11 +110,58 @@ describe("RocksDbStorage", () => {
       assert.strictEqual((yield* refusal(directory)).reason, "Corrupt")
     }))
 
-  it.live("what a replacement or a first start left behind is removed on start, old logs too", () =>
+  it.live("a first start that was cut off is completed, at whatever point that was", () =>
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory
       Fs.mkdirSync(`${directory}/000001`)
-      Fs.writeFileSync(`${directory}/000001/half`, "made")
+      Fs.writeFileSync(`${directory}/000001/MANIFEST-000001`, "half made")
+      yield* withStorage(directory, (storage) => storage.write([put("a", "1")]))
+      Fs.rmSync(`${directory}/current`)
+      yield* withStorage(
+        directory,
+        (storage) => Effect.map(get(storage, "a"), (value) => assert.strictEqual(value, "1"))
+      )
+      assert.strictEqual(Fs.readFileSync(`${directory}/current`, "utf8"), "000001\n")
+    }))
+
+  it.live("a missing pointer is Corrupt and removes nothing, unless only the first database is there", () =>
+    Effect.gen(function*() {
+      const directory = yield* temporaryDirectory
+      yield* withStorage(directory, (storage) =>
+        Effect.scoped(Effect.gen(function*() {
+          const replacement = yield* storage.replace
+          yield* replacement.put([{ key: bytes("a"), value: bytes("1") }])
+          yield* replacement.commit
+        })))
+      Fs.rmSync(`${directory}/current`)
+      assert.deepInclude(yield* refusal(directory), {
+        reason: "Corrupt",
+        message: `${directory} lacks current, which says which of 000002 is in use: nothing was removed`
+      })
+      Fs.writeFileSync(`${directory}/current`, "000002\n")
+      yield* withStorage(
+        directory,
+        (storage) => Effect.map(get(storage, "a"), (value) => assert.strictEqual(value, "1"))
+      )
+    }))
+
+  it.live("a first database with rows is not made anew where both pointers to it are missing", () =>
+    Effect.gen(function*() {
+      const directory = yield* temporaryDirectory
+      yield* withStorage(directory, (storage) => Effect.andThen(storage.write([put("a", "1")]), storage.flush))
+      Fs.rmSync(`${directory}/current`)
+      Fs.renameSync(`${directory}/000001/CURRENT`, `${directory}/000001/aside`)
+      assert.strictEqual((yield* refusal(directory)).reason, "Corrupt")
+      Fs.renameSync(`${directory}/000001/aside`, `${directory}/000001/CURRENT`)
+      yield* withStorage(
+        directory,
+        (storage) => Effect.map(get(storage, "a"), (value) => assert.strictEqual(value, "1"))
+      )
+    }))
+
+  it.live("what a replacement left behind is removed on start, old logs too", () =>
+    Effect.gen(function*() {
+      const directory = yield* temporaryDirectory
       yield* withStorage(directory, (storage) => storage.write([put("a", "1")]))
       Fs.mkdirSync(`${directory}/000007`)
       Fs.writeFileSync(`${directory}/000001/LOG.old.1234`, "")
@@ -126,7 +173,6 @@ describe("RocksDbStorage", () => {
           assert.notInclude(Fs.readdirSync(`${directory}/000001`), "LOG.old.1234")
         })
       )
-      assert.isFalse(Fs.existsSync(`${directory}/000001/half`))
     }))
 
   it.live("the database that was replaced is removed once its last snapshot is gone", () =>
