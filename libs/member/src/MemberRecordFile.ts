@@ -69,7 +69,9 @@ export const decode = (bytes: Uint8Array): Result.Result<Record, string> => {
     )
   }
   if (text !== sealed(line)) {
-    return Result.fail("is damaged: remove the data directory, and the member comes back from the others")
+    return Result.fail(
+      "is damaged: put it back from a backup. Only if a majority of the other members runs, remove the data directory instead: the member then comes back from them"
+    )
   }
   return decodeBody(line).pipe(
     Result.mapBoth({
@@ -79,7 +81,20 @@ export const decode = (bytes: Uint8Array): Result.Result<Record, string> => {
   )
 }
 
-/** The record in `directory`, which must exist and be this process's alone. */
+const missing = "is missing, but there are log and state beside it: put it back from a backup. " +
+  "Only if a majority of the other members runs, move the data directory away and start with an empty one: the member then comes back from them"
+
+/**
+ * Whether a record was here: it is written before log and state are made, and stays while damaged ones are put away, so no crash leaves these without it. A new identity
+ * on top of them would vote and acknowledge as if it had never done so.
+ */
+const isLost = Effect.fnUntraced(function*(directory: string) {
+  const disk = yield* Disk.Disk
+  const names = yield* disk.list(directory)
+  return names.includes("log") || names.includes("state")
+})
+
+/** The record in `directory`, which must exist and be this process's alone. Log and state lie beside it. */
 export const layer = (options: { readonly directory: string }): Layer.Layer<MemberRecord, never, Disk.Disk> =>
   Layer.effect(
     MemberRecord,
@@ -87,6 +102,10 @@ export const layer = (options: { readonly directory: string }): Layer.Layer<Memb
       const disk = yield* Disk.Disk
       const path = `${options.directory}/${fileName}`
       const fromDisk = (cause: Disk.DiskError) => new MemberRecordError({ message: `${path}: ${cause.message}`, cause })
+      const none = Effect.flatMap(
+        Effect.mapError(isLost(options.directory), fromDisk),
+        (lost) => lost ? Effect.fail(new MemberRecordError({ message: `${path} ${missing}` })) : Effect.succeedNone
+      )
       return MemberRecord.of({
         load: AtomicFile.read(path, recordBytesMax).pipe(
           Effect.map((bytes) =>
@@ -98,7 +117,7 @@ export const layer = (options: { readonly directory: string }): Layer.Layer<Memb
           })),
           Effect.catchTag(
             "DiskError",
-            (error) => error.reason === "NotFound" ? Effect.succeed(Option.none()) : Effect.fail(fromDisk(error))
+            (error) => error.reason === "NotFound" ? none : Effect.fail(fromDisk(error))
           ),
           Effect.provideService(Disk.Disk, disk)
         ),

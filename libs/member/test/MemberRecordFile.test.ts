@@ -79,7 +79,8 @@ describe("the record on disk", () => {
       for (const offset of [0, 20, 100, original.length - 1]) {
         memory.put("/data/member.json", original)
         memory.rot("/data/member.json", offset, 1)
-        assert.include((yield* Effect.flip(records.load)).message, "/data/member.json")
+        const { message } = yield* Effect.flip(records.load)
+        assert.match(message, /\/data\/member\.json is damaged: .*backup.*majority/)
       }
       memory.put("/data/member.json", new Uint8Array(recordBytesMax + 1).fill(32))
       assert.include((yield* Effect.flip(records.load)).message, "too long")
@@ -122,6 +123,17 @@ describe("the record on disk", () => {
       }))
       const loaded = yield* withRecord(Effect.flatMap(MemberRecord, (records) => records.load))
       assert.deepStrictEqual(loaded, Option.some(founded))
+    }).pipe(Effect.provide(MemoryDisk.layer)))
+
+  it.effect("that is missing beside a log or a state is an error that says what to do, and not a new member", () =>
+    Effect.gen(function*() {
+      const disk = yield* Disk.Disk
+      for (const name of ["log", "state"]) {
+        yield* disk.makeDirectory(`/data/${name}`)
+        const error = yield* Effect.flip(withRecord(Effect.flatMap(MemberRecord, (records) => records.load)))
+        assert.match(error.message, /\/data\/member\.json is missing, .*backup.*majority.*empty/)
+        yield* disk.remove(`/data/${name}`)
+      }
     }).pipe(Effect.provide(MemoryDisk.layer)))
 
   it.effect("is the old or the new one, whole, whenever the machine stops while it is replaced", () =>
