@@ -1,5 +1,5 @@
 /** Which failures are damage: data that was once synced and is not what it was. For anything else a member stops; from this it can be rebuilt. */
-import { MemberStopped } from "@dkv/raft"
+import { AcknowledgedEntriesLost, MemberStopped } from "@dkv/raft"
 
 export interface Damage {
   /** What was found; names file and offset where they are known. */
@@ -13,6 +13,8 @@ const tags: ReadonlySet<unknown> = new Set(["LogStoreError", "StateMachineError"
 /** The damage that an error of the log, the state, or of raft about one of them, stands for. */
 export const of = (error: unknown): Damage | undefined => {
   if (error instanceof MemberStopped) return of(error.cause)
+  // Nothing in the log shows it, so there is nothing to mend.
+  if (error instanceof AcknowledgedEntriesLost) return { message: error.message, isLog: false }
   if (typeof error !== "object" || error === null) return undefined
   const { _tag, file, message, reason } = error as Partial<Record<"_tag" | "reason" | "message" | "file", unknown>>
   if (!tags.has(_tag) || reason !== "Corrupt") return undefined

@@ -81,6 +81,35 @@ describe("damaged processes", () => {
   )
 
   it.live(
+    "a member on an old copy of its data, without entries that it has acknowledged, is rebuilt under a new id and exits never",
+    () =>
+      Effect.gen(function*() {
+        const cluster = yield* started(3)
+        const client = yield* Driver.clientOf(cluster.seats)
+        const ledger = yield* Driver.write(client, 4)
+        const leader = yield* Driver.leaderOf(cluster)
+        const seat = cluster.seats.find((other) => other !== leader)!
+        const { id } = yield* Driver.statusOf(seat)
+        yield* cluster.stop(seat, "SIGTERM")
+        const copy = `${seat.directory}-copy`
+        Fs.cpSync(seat.directory, copy, { recursive: true })
+        yield* cluster.start(seat)
+        yield* Driver.grow(ledger, 100)
+        yield* Driver.caughtUp(cluster, [seat])
+        yield* cluster.stop(seat, "SIGKILL")
+        Fs.rmSync(seat.directory, { recursive: true })
+        Fs.renameSync(copy, seat.directory)
+        yield* cluster.start(seat)
+        yield* isBack(client, seat, id, 3)
+        assert.match(Fs.readFileSync(seat.logFile, "utf8"), /is fenced, .*it has lost entries that were acknowledged/)
+        assert.deepStrictEqual(yield* Driver.violations(client, ledger), [])
+        const own = yield* Driver.clientOf([seat])
+        assert.deepStrictEqual(yield* Driver.violations(own, ledger), [])
+      }).pipe(Effect.scoped),
+    minutes(3)
+  )
+
+  it.live(
     "a single damaged member stays up, is not ready and says why, changes nothing, and serves when its data is back",
     () =>
       Effect.gen(function*() {

@@ -10,7 +10,7 @@ import { dispatch } from "./Dispatch.ts"
 import type { LogIndex, MemberId, Term } from "./Entry.ts"
 import type { HardState } from "./HardState.ts"
 import type { Input } from "./Input.ts"
-import { invariant } from "./Invariant.ts"
+import { AcknowledgedEntriesLost, invariant } from "./Invariant.ts"
 import * as Lease from "./Lease.ts"
 import type { LogShape } from "./LogShape.ts"
 import type { Message } from "./Message.ts"
@@ -287,10 +287,11 @@ export class Core {
 
   commitTo(index: LogIndex): void {
     if (index <= this.commitIndex) return
-    invariant(
-      index <= this.log.lastIndex,
-      `entries up to ${index} are committed, but the log ends at ${this.log.lastIndex}: it has lost entries that were acknowledged`
-    )
+    if (index > this.log.lastIndex) {
+      throw new AcknowledgedEntriesLost(
+        `entries up to ${index} are committed, but the log ends at ${this.log.lastIndex}: it has lost entries that were acknowledged`
+      )
+    }
     this.commitIndex = index
     while (this.configurations.length > 1 && this.configurations[1]!.index <= index) {
       this.configurations.shift()
