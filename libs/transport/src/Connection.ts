@@ -27,7 +27,7 @@ export interface Connection {
   readonly frames: Frame.FrameReader
   /** Waits for one frame, left in `frames`. */
   readonly receive: Effect.Effect<void, ConnectionError>
-  /** Calls `onFrame` for each frame until it answers false, then fails with `Protocol`; `afterChunk` runs after all frames that arrived together. */
+  /** Calls `onFrame` for each frame until it answers false, then fails with `Protocol`; `afterChunk` runs after all frames that arrived together, and when not even one has arrived in full. */
   readonly receiveAll: (
     onFrame: (type: number, message: Uint8Array) => boolean,
     afterChunk: Effect.Effect<void, ConnectionError>

@@ -25,7 +25,10 @@ interface Entry {
   readonly ended: Deferred.Deferred<never, ConnectionError>
   /** Nothing is delivered any more. */
   dead: boolean
+  /** Ping intervals since anything came. */
   silentPings: number
+  /** Ping intervals since the last pong. */
+  unanswered: number
 }
 
 /** Mutable, owned by the transport. */
@@ -77,23 +80,31 @@ export class Incoming {
       const key = `${lane} ${hello.from}`
       const before = this.#entries.get(key)
       if (before !== undefined) end(before, replaced)
-      const entry: Entry = { peer: hello.from, ended: Deferred.makeUnsafe(), dead: false, silentPings: 0 }
+      const entry: Entry = {
+        peer: hello.from,
+        ended: Deferred.makeUnsafe(),
+        dead: false,
+        silentPings: 0,
+        unanswered: 0
+      }
       this.#entries.set(key, entry)
       connection.frames.bytesMax = frameBytesMax
 
+      // A ping waits behind what was sent before it. On a slow link that takes long, and then every part of it is a sign of life, and is answered without being asked.
       let pinged = false
-      const pong = Effect.suspend(() => {
-        if (!pinged) return Effect.void
+      const afterChunk = Effect.suspend(() => {
+        entry.silentPings = 0
+        if (!pinged && entry.unanswered <= 1) return Effect.void
         pinged = false
+        entry.unanswered = 0
         return connection.send(FrameType.Pong, [])
       })
       const receive = connection.receiveAll((type, message) => {
-        entry.silentPings = 0
         if (type === FrameType.Ping) pinged = true
         else if (type !== FrameType.Message) return false
         else if (!entry.dead) onFrame(hello.from, lane, message)
         return true
-      }, pong)
+      }, afterChunk)
       return receive.pipe(
         Effect.raceFirst(Deferred.await(entry.ended)),
         Effect.ensuring(Effect.sync(() => {
@@ -106,7 +117,10 @@ export class Incoming {
 
   /** To be called once per ping interval: ends the connections on which nothing has come for too long. */
   tick(): void {
-    for (const entry of this.#entries.values()) if (++entry.silentPings > silentPingsMax) end(entry, silent)
+    for (const entry of this.#entries.values()) {
+      entry.unanswered++
+      if (++entry.silentPings > silentPingsMax) end(entry, silent)
+    }
   }
 
   closeAll(): void {

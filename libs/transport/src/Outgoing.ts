@@ -7,7 +7,8 @@
  * one dial and one socket. The read side carries pongs only, and waits all the time: so the operating system's word that a killed peer's
  * sockets are closed arrives as `onDown` at once, without waiting for a frame to be lost.
  *
- * A silent link (cable pulled, machine gone) is found by pings, counted as in `Limits`.
+ * A silent link (cable pulled, machine gone) is found by pings, counted as in `Limits`. Where a ping waits for long behind other frames, the peer answers the parts
+ * of those instead.
  */
 import { type Transport, Wakeup } from "@dkv/raft"
 import { Deferred, Effect, Exit, Option, Random } from "effect"

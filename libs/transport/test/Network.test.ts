@@ -2,8 +2,18 @@ import { Transport } from "@dkv/raft"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Layer, Random, References, Scope } from "effect"
 import { TestClock } from "effect/testing"
+import * as Socket from "effect/socket/Socket"
 import { Buffer } from "node:buffer"
-import { Limits, MemoryNetwork, PeerPortMemory, PeerTransport, TransportMemory } from "../src/index.ts"
+import {
+  Checksum,
+  Limits,
+  MemoryNetwork,
+  PeerPort,
+  PeerPortMemory,
+  PeerTransport,
+  TransportMemory
+} from "../src/index.ts"
+import * as MemorySocket from "../src/MemorySocket.ts"
 
 const clusterId = "00000000000000c1"
 const quiet = Effect.provideService(References.MinimumLogLevel, "None")
@@ -46,6 +56,44 @@ const cluster = Effect.fnUntraced(function*(
 
 const framed = (identity: PeerTransport.Identity, address: string) =>
   PeerTransport.layer(identity).pipe(Layer.provide(PeerPortMemory.layer({ address })))
+
+/** The same, through sockets that take `bytesPerMilli` and no more. */
+const throttled = (identity: PeerTransport.Identity, address: string, bytesPerMilli: number) => {
+  const pieceBytes = 16 * 1024
+  const slow = (socket: Socket.Socket): Socket.Socket =>
+    Socket.make({
+      reader: socket.reader,
+      writer: Effect.map(socket.writer, (writer) => {
+        const write: Socket.Writer["write"] = (chunk) => {
+          if (!(chunk instanceof Uint8Array)) return writer.write(chunk)
+          const pieces = Array.from(
+            { length: Math.ceil(chunk.length / pieceBytes) },
+            (_, at) => chunk.subarray(at * pieceBytes, (at + 1) * pieceBytes)
+          )
+          return Effect.forEach(
+            pieces,
+            (piece) => Effect.delay(writer.write(piece), piece.length / bytesPerMilli),
+            { discard: true }
+          )
+        }
+        return { write, writeAll: (chunks) => Effect.forEach(chunks, write, { discard: true }) }
+      })
+    })
+  const port = Layer.effect(
+    PeerPort.PeerPort,
+    Effect.gen(function*() {
+      const network = yield* MemoryNetwork.MemoryNetwork
+      const server = yield* MemorySocket.listen(network, address)
+      return yield* PeerPort.make({
+        addresses: [address],
+        servers: [server!],
+        dial: (to) => Effect.map(MemorySocket.dial(network, address, to), slow),
+        checksum: Checksum.crc32c
+      })
+    })
+  )
+  return PeerTransport.layer(identity).pipe(Layer.provide(port))
+}
 const direct = (identity: PeerTransport.Identity, address: string) => TransportMemory.layer({ ...identity, address })
 
 /** Lets everything happen that can, and then time pass. */
@@ -103,6 +151,30 @@ describe("PeerTransport on a MemoryNetwork", () => {
       yield* pass(60_000)
       assert.strictEqual(two.frames.length, 12)
       assert.deepStrictEqual([one.events, two.events], [["up"], ["up"]])
+    })))
+
+  for (const [mebibytes, megabits] of [[8, 10], [7, 2], [1.5, 2]] as const) {
+    it.effect(`keeps a link of ${megabits} Mbit/s on which a frame of ${mebibytes} MiB is under way for long`, () =>
+      quiet(Effect.gen(function*() {
+        const { one, two } = yield* cluster((identity, address) => throttled(identity, address, megabits * 125))
+        const large = "x".repeat(mebibytes * 1024 * 1024 - 16)
+        assert.isTrue(tell(one, two, large))
+        assert.isTrue(tell(one, two, "behind it"))
+        yield* pass(60_000)
+        assert.deepStrictEqual([one.events, two.events], [["up"], ["up"]])
+        assert.deepStrictEqual(two.frames.map((frame) => frame.length), [large.length, 9])
+      })))
+  }
+
+  it.effect("takes a link down that falls silent in the middle of a large frame", () =>
+    quiet(Effect.gen(function*() {
+      const { network, one, two } = yield* cluster((identity, address) => throttled(identity, address, 250))
+      assert.isTrue(tell(one, two, "x".repeat(7 * 1024 * 1024)))
+      yield* pass(10_000)
+      assert.deepStrictEqual([one.events, two.events], [["up"], ["up"]])
+      yield* network.change(one.address, two.address, { blocked: true })
+      yield* pass(silenceMillis + 2 * Limits.pingMillis)
+      assert.deepStrictEqual([one.events, two.events], [["up", "down"], ["up", "down"]])
     })))
 
   it.effect("forgets what was queued when a link breaks, and has room for as much again", () =>
