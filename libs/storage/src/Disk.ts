@@ -56,7 +56,7 @@ export class Disk extends Context.Service<Disk, {
   readonly remove: (path: string) => Effect.Effect<void, DiskError>
   /** Names in a directory, in ascending order; `NotFound` if it is missing. */
   readonly list: (directory: string) => Effect.Effect<ReadonlyArray<string>, DiskError>
-  /** Makes the directory and its missing parents, mode 0700, durably. Nothing happens when it exists, except that others lose their access to it. */
+  /** Makes the directory and its missing parents, mode 0700, durably. Nothing happens when it exists, except that others lose their access to it, if it is ours. */
   readonly makeDirectory: (directory: string) => Effect.Effect<void, DiskError>
   /** Makes the creations, renames and removals in a directory durable. */
   readonly syncDirectory: (directory: string) => Effect.Effect<void, DiskError>

@@ -130,6 +130,17 @@ const syncDirectory = (path: string): Effect.Effect<void, DiskError> =>
       directory.close)
     : Effect.void
 
+/** Who may write a directory need not own it: a volume that a system shares by group belongs to root. What lies in it is private all the same. */
+const restrict = (path: string, mode: number): Effect.Effect<void, DiskError> =>
+  Effect.catchIf(
+    callVoid("restrict", path, (callback) => Fs.chmod(path, mode, callback)),
+    (error) => (error.cause as NodeJS.ErrnoException).code === "EPERM",
+    () =>
+      Effect.logWarning(
+        `${path} belongs to another user, so others keep their access to it: they may see the names of the files in it, which are readable by this user alone`
+      )
+  )
+
 const makeDirectory = Effect.fnUntraced(function*(path: string) {
   const first = yield* call<string | undefined>(
     "make directory",
@@ -138,9 +149,7 @@ const makeDirectory = Effect.fnUntraced(function*(path: string) {
   )
   if (first === undefined) {
     const { mode } = yield* call<Fs.Stats>("stat", path, (callback) => Fs.stat(path, callback))
-    if (mode & othersMask) {
-      yield* callVoid("restrict", path, (callback) => Fs.chmod(path, mode & ~othersMask & 0o7777, callback))
-    }
+    if (mode & othersMask) yield* restrict(path, mode & ~othersMask & 0o7777)
     return
   }
   // Each directory that came to be is an entry of its parent.

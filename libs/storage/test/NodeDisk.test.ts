@@ -1,6 +1,6 @@
 import type { LogStore } from "@dkv/raft"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer, Option } from "effect"
+import { Context, Effect, Layer, Logger, Option } from "effect"
 import { execFileSync, spawn } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Process from "node:process"
@@ -66,6 +66,28 @@ describe("NodeDisk", () => {
       for (const path of ["LOCK", "FORMAT", "small", "log/LOCK", "log/00000000000000000001.log"]) {
         assert.strictEqual(modeOf(`${base}/data/${path}`), 0o600, path)
       }
+    }))
+
+  it.live("a directory that belongs to another user and may be written is used as it is, and a warning says so", () =>
+    Effect.gen(function*() {
+      // Only root can act as somebody else.
+      if (Process.geteuid?.() !== 0) return
+      const base = yield* temporaryDirectory
+      const disk = yield* nodeDisk
+      Fs.chmodSync(base, 0o755)
+      Fs.mkdirSync(`${base}/data`)
+      Fs.chmodSync(`${base}/data`, 0o2777)
+      const warnings: Array<unknown> = []
+      const logger = Logger.layer([Logger.make(({ message }) => void warnings.push(message))])
+      const open = Effect.acquireUseRelease(
+        Effect.sync(() => Process.seteuid!(65534)),
+        () => Effect.scoped(Effect.provideService(DataDirectory.make({ path: `${base}/data` }), Disk, disk)),
+        () => Effect.sync(() => Process.seteuid!(0))
+      )
+      yield* Effect.provide(open, logger)
+      assert.match(String(warnings), /data belongs to another user/)
+      assert.strictEqual(modeOf(`${base}/data`), 0o777)
+      assert.strictEqual(modeOf(`${base}/data/FORMAT`), 0o600)
     }))
 
   it.live("a directory that another process has open is refused with its process id, until that one is killed", () =>
