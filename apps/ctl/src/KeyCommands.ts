@@ -144,18 +144,25 @@ export const range = Command.make(
         key: boundOf(given.from, first),
         end: boundOf(given.to, behindAll)
       }
-      const { kvs, revision } = yield* collect(cluster, bounds, {
-        limit,
-        reverse: given.reverse,
-        consistency: consistencyOf(given.stale)
-      })
-      yield* Answer.print(format, Answer.keyValues(kvs, revision))
+      const options = { limit, reverse: given.reverse, consistency: consistencyOf(given.stale) }
+      const print = (kvs: ReadonlyArray<Operation.KeyValue>, revision: number) =>
+        Answer.print(format, Answer.keyValues(kvs, revision))
+      if (format === "simple") return yield* eachPage(cluster, bounds, options, print)
+      // A JSON document and a table are only whole with the last row.
+      const all: Array<Operation.KeyValue> = []
+      let last = 0
+      yield* eachPage(cluster, bounds, options, (kvs, revision) =>
+        Effect.sync(() => {
+          for (const kv of kvs) all.push(kv)
+          last = revision
+        }))
+      yield* print(all, last)
     }))
   })
 ).pipe(
   Command.withDescription(
     "Prints keys in order, one per line: key, tab, value. Line breaks, tabs, backslashes and bytes that are not text are escaped (\\n, \\t, \\\\, \\xff). " +
-      "Long ranges are read page by page, each page as of its own moment."
+      "Long ranges are read page by page, each page as of its own moment, and printed so, unless the output is json or a table: what was read before a failure is then on the output."
   ),
   Command.withShortDescription("List keys in order"),
   Command.withExamples([
@@ -194,24 +201,25 @@ const behind = (key: Uint8Array): Uint8Array => {
   return next
 }
 
-const collect = Effect.fnUntraced(function*(
+/** Reads page by page, and hands each over before it asks for the next. */
+const eachPage = Effect.fnUntraced(function*<E, R>(
   cluster: Cluster["Service"],
   bounds: { readonly key: Uint8Array; readonly end: Uint8Array },
-  options: { readonly limit: number; readonly reverse: boolean; readonly consistency: Operation.Consistency }
-): Effect.fn.Return<{ readonly kvs: ReadonlyArray<Operation.KeyValue>; readonly revision: number }, ClusterError> {
+  options: { readonly limit: number; readonly reverse: boolean; readonly consistency: Operation.Consistency },
+  use: (kvs: ReadonlyArray<Operation.KeyValue>, revision: number) => Effect.Effect<void, E, R>
+): Effect.fn.Return<void, ClusterError | E, R> {
   const { consistency, limit, reverse } = options
-  const kvs: Array<Operation.KeyValue> = []
   let { end, key } = bounds
-  let revision = 0
+  let count = 0
   while (true) {
     const page = yield* cluster.range(
-      { key, end, limit: Math.min(Limits.pageRows, limit - kvs.length), reverse },
+      { key, end, limit: Math.min(Limits.pageRows, limit - count), reverse },
       consistency
     )
-    for (const kv of page.kvs) kvs.push(kv)
-    revision = page.revision
+    yield* use(page.kvs, page.revision)
+    count += page.kvs.length
     const last = page.kvs.at(-1)
-    if (!page.more || last === undefined || kvs.length >= limit) return { kvs, revision }
+    if (!page.more || last === undefined || count >= limit) return
     if (reverse) end = last.key
     else key = behind(last.key)
   }

@@ -16,8 +16,10 @@ export class Screen extends Context.Service<Screen, {
   /** All of the input, to its end. */
   readonly readAll: Effect.Effect<Uint8Array, ScreenError>
 }>()("@dkv/ctl/Screen") {
-  static readonly layer: Layer.Layer<Screen> = Layer.sync(Screen, () =>
-    Screen.of({
+  static readonly layer: Layer.Layer<Screen> = Layer.sync(Screen, () => {
+    // The write that failed hears of it by itself; an event that nobody hears would end the process with a stack trace.
+    process.stdout.on("error", () => {})
+    return Screen.of({
       isTerminal: process.stdout.isTTY === true,
       write: (bytes) =>
         Effect.callback((resume) => {
@@ -48,8 +50,11 @@ export class Screen extends Context.Service<Screen, {
           }
         })
         process.stdin.on("end", () => finish(Effect.succeed(Buffer.concat(chunks))))
-        process.stdin.on("error", (cause) =>
-          finish(Effect.fail(new ScreenError({ message: `the input broke: ${cause.message}`, cause }))))
+        process.stdin.on(
+          "error",
+          (cause) => finish(Effect.fail(new ScreenError({ message: `the input broke: ${cause.message}`, cause })))
+        )
       })
-    }))
+    })
+  })
 }

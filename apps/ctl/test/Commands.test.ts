@@ -104,6 +104,34 @@ describe("range", () => {
       assert.strictEqual((yield* type(cluster, ["range"])).text, "k\ta\\tb\\nc\\\\d\nl\t\\xffA\n")
     }))
 
+  it.effect("prints each page before it asks for the next, so a failure loses nothing of what was read", () =>
+    Effect.gen(function*() {
+      const cluster = yield* filled
+      const { service } = cluster
+      let pages = 0
+      const range: typeof service.range = (...args) =>
+        ++pages > 2
+          ? Effect.fail(new ClusterError({ reason: "Failed", message: "no majority" }))
+          : service.range(...args)
+      Object.assign(cluster, { service: { ...service, range } })
+      const ran = yield* type(cluster, ["range"])
+      assert.deepStrictEqual([ran.exitCode, keys(ran.text), ran.error], [
+        1,
+        ["a", "b/1", "b/2", "b/3"],
+        "dkvctl: no majority"
+      ])
+      pages = 0
+      assert.strictEqual((yield* type(cluster, ["-w", "json", "range"])).text, "")
+    }))
+
+  it.effect("-w json is one document of all pages", () =>
+    Effect.gen(function*() {
+      const { text } = yield* type(yield* filled, ["-w", "json", "range"])
+      const parsed = JSON.parse(text)
+      assert.strictEqual(parsed.revision, 6)
+      assert.deepStrictEqual(parsed.kvs.map((kv: { readonly key: string }) => kv.key), ["a", "b/1", "b/2", "b/3", "c"])
+    }))
+
   it.effect("--stale asks for no read from the leader, everything else does", () =>
     Effect.gen(function*() {
       const cluster = yield* filled

@@ -101,6 +101,47 @@ describe("dkvctl and a real member", () => {
   )
 
   it.live(
+    "range into a pipe whose reader leaves early says so in one line",
+    () =>
+      Effect.gen(function*() {
+        const { cwd, endpoint } = yield* member
+        for (const key of ["a", "b", "c"]) {
+          yield* dkvctl(cwd, [`--endpoint=${endpoint}`, "set", key, "-"], new Uint8Array(200_000).fill(0x78))
+        }
+        const command = `"$0" "$1" --endpoint=${endpoint} range 2>error | head -1 >first`
+        yield* Effect.callback<void>((resume) => {
+          const shell = spawn("sh", ["-c", command, process.execPath, program("../src/main.ts")], { cwd })
+          shell.on("close", () => resume(Effect.void))
+        })
+        assert.strictEqual(Fs.readFileSync(`${cwd}/first`, "utf8"), `a\t${"x".repeat(200_000)}\n`)
+        assert.match(Fs.readFileSync(`${cwd}/error`, "utf8"), /^dkvctl: the output broke: .*EPIPE\n$/)
+      }),
+    120_000
+  )
+
+  it.live(
+    "an output that broke fails the write, and nothing else, however long the program goes on",
+    () =>
+      Effect.gen(function*() {
+        const cwd = yield* directory
+        const script = `
+          import { Effect } from "effect"
+          import { Screen } from ${JSON.stringify(new URL("../src/Screen.ts", import.meta.url).href)}
+          const write = Effect.flatMap(Screen, (screen) => screen.write(new Uint8Array(200_000)))
+          const message = await Effect.runPromise(Effect.flip(Effect.provide(write, Screen.layer)))
+          await Effect.runPromise(Effect.sleep("100 millis"))
+          console.error(message.message)`
+        const command = `"$0" --input-type=module -e "$1" 2>${cwd}/error | true`
+        yield* Effect.callback<void>((resume) => {
+          const shell = spawn("sh", ["-c", command, process.execPath, script], { cwd: import.meta.dirname })
+          shell.on("close", () => resume(Effect.void))
+        })
+        assert.match(Fs.readFileSync(`${cwd}/error`, "utf8"), /^the output broke: .*EPIPE\n$/)
+      }),
+    120_000
+  )
+
+  it.live(
     "where nobody listens, reads and writes fail with exit code 1 within the time given",
     () =>
       Effect.gen(function*() {
