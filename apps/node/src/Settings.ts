@@ -1,5 +1,5 @@
 /** From what was said to what is meant: one member's settings, or one line that says what to correct. Pure; touches no file and no port. */
-import { Address } from "@dkv/member"
+import { Address, Limits } from "@dkv/member"
 import { Option, Result, Schema } from "effect"
 
 /** The command or its variables make no sense; the message says what to write instead. Exit code 2. */
@@ -65,7 +65,6 @@ export interface Settings {
   readonly tls: TlsFiles
 }
 
-const nameCharsMax = 128
 const electionTimeoutMillisMax = 60_000
 const logMaxBytesMin = 64 * 1024
 
@@ -114,8 +113,8 @@ const memberName = (given: Option.Option<string>): Result.Result<string, UsageEr
     return wrong("--name is missing: name this member, for example --name dkv-0 (or DKV_NAME=dkv-0)")
   }
   const name = given.value
-  return name.length > nameCharsMax || !isName(name)
-    ? wrong(`--name "${name}" is no name: use up to ${nameCharsMax} characters without blanks, "=" and ","`)
+  return new TextEncoder().encode(name).length > Limits.nameBytesMax || !isName(name)
+    ? wrong(`--name "${name}" is no name: use up to ${Limits.nameBytesMax} bytes without blanks, "=" and ","`)
     : Result.succeed(name)
 }
 
@@ -151,6 +150,11 @@ const ownEntry = (name: string, list: ReadonlyArray<Named>): Result.Result<strin
   if (list.length === 0) {
     return wrong(
       `--initial-cluster is missing: list all members, this one too, for example --initial-cluster=${name}=localhost:2380`
+    )
+  }
+  if (list.length > Limits.initialMembersMax) {
+    return wrong(
+      `--initial-cluster lists ${list.length} members: list up to ${Limits.initialMembersMax}, and let the others in by dkvctl member-join`
     )
   }
   const own = list.find((each) => each.name === name)

@@ -96,7 +96,13 @@ describe("one line says what to correct", () => {
     ["no name", { name: Option.none() }, /^--name is missing/],
     ["a name with a blank", { name: Option.some("dkv 1") }, /^--name "dkv 1" is no name/],
     ["a name with =", { name: Option.some("dkv=1") }, /is no name/],
-    ["a very long name", { name: Option.some("n".repeat(129)) }, /is no name/],
+    ["a very long name", { name: Option.some("n".repeat(257)) }, /is no name/],
+    ["a name of many long characters", { name: Option.some("漢".repeat(86)) }, /is no name/],
+    [
+      "more members than a cluster may begin with",
+      { initialCluster: Array.from({ length: 65 }, (_, at) => `dkv-${at}=host-${at}:2380`) },
+      /^--initial-cluster lists 65 members: list up to 64/
+    ],
     [
       "no initial cluster",
       { initialCluster: [] },

@@ -19,14 +19,11 @@ export const contactsMillis = 1000
 /** How often a member that hears no leader, or finds itself outside its own configuration, asks the others whether it was removed. */
 export const removalCheckMillis = 2000
 
-/** Longest list of members that founds a cluster; a longer `--initial-cluster` is refused. */
+/** Longest list of members that a member is started with; a longer `--initial-cluster` is refused. */
 export const initialMembersMax = 64
 
-/** Longest name of a member in characters; a longer one is refused. */
-export const nameCharsMax = 128
-
-/** A control message above this is refused unread. */
-export const controlMessageBytesMax = 256 * 1024
+/** Longest name of a member in bytes of UTF-8, as in a membership change; one that is called by a longer one does not start. */
+export const nameBytesMax = 256
 
 /** Payload bytes and entries of one answer to a member whose log has a hole; it asks again for the rest. A larger entry cannot be fetched. */
 export const fetchBytesMax = 512 * 1024

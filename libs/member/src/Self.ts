@@ -4,6 +4,7 @@
  */
 import type { Configuration, LogStore, RaftNode } from "@dkv/raft"
 import { Deferred, Effect, Option, Semaphore } from "effect"
+import * as Limits from "./Limits.ts"
 import * as MemberId from "./MemberId.ts"
 import { fresh, MemberRecord, MemberRecordError } from "./MemberRecord.ts"
 import type { Contact, Record } from "./MemberRecord.ts"
@@ -54,9 +55,14 @@ export interface Self {
   readonly setFenced: (reason: string | undefined) => void
 }
 
-/** Loads the record, or makes a new identity and writes it down. Fails if the directory was made for another name, or for a member of the other kind. */
+/**
+ * Loads the record, or makes a new identity and writes it down. Fails if the directory was made for another name, or for a member of the other kind, and if the options
+ * are beyond `Limits`.
+ */
 export const make = Effect.fnUntraced(
   function*(options: Options): Effect.fn.Return<Self, MemberRecordError, MemberRecord> {
+    const excess = excessOf(options)
+    if (excess !== undefined) return yield* new MemberRecordError({ message: excess })
     const records = yield* MemberRecord
     const found = yield* records.load
     let record: Record
@@ -125,6 +131,15 @@ export const make = Effect.fnUntraced(
     }
   }
 )
+
+const excessOf = ({ initialCluster, name }: Options): string | undefined => {
+  if (new TextEncoder().encode(name).length > Limits.nameBytesMax) {
+    return `the name of a member has ${Limits.nameBytesMax} bytes at most, and ${name} has more: choose a shorter one`
+  }
+  return initialCluster.length > Limits.initialMembersMax
+    ? `the initial cluster lists ${initialCluster.length} members, ${Limits.initialMembersMax} are allowed: let the others in when it stands`
+    : undefined
+}
 
 export const isWitness = ({ witness = false }: Options): boolean => witness
 

@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import { TestClock } from "effect/testing"
+import { MemberRecord } from "../src/MemberRecord.ts"
+import * as Self from "../src/Self.ts"
 import { FakeCluster, isWaiting, settled } from "./FakeCluster.ts"
 import type { Process } from "./FakeCluster.ts"
 
@@ -15,6 +17,30 @@ const rejoins = (cluster: FakeCluster, process: Process) =>
     const joins = cluster.changes.filter((change) => change._tag === "Join")
     return { record, joins }
   })
+
+describe("a member that is started beyond the limits", () => {
+  const started = (name: string, initialCluster: Self.Options["initialCluster"]) =>
+    Effect.gen(function*() {
+      const options = {
+        name,
+        initialCluster,
+        peerAddress: "a:2380",
+        clientAddress: "",
+        forceNewCluster: false
+      } as const
+      const { message } = yield* Effect.flip(Self.make({ ...options, initialClusterState: "new" }))
+      const records = yield* MemberRecord
+      assert.isTrue(Option.isNone(yield* records.load))
+      return message
+    }).pipe(Effect.provide(MemberRecord.layerMemory))
+
+  it.effect("fails with the limit, and writes nothing down", () =>
+    Effect.gen(function*() {
+      assert.match(yield* started("漢".repeat(86), []), /256 bytes at most/)
+      const many = Array.from({ length: 65 }, (_, at) => ({ name: `dkv-${at}`, peerAddress: `dkv-${at}:2380` }))
+      assert.match(yield* started("dkv-0", many), /lists 65 members, 64 are allowed/)
+    }))
+})
 
 describe("founding", () => {
   it.effect("the first listed name founds once every other has answered, and all get the same cluster and configuration", () =>

@@ -127,8 +127,8 @@ const checkText = (
     return refuse("Invalid", "a member needs a name and a peer address")
   }
   for (const [what, text] of Object.entries(texts)) {
-    if (text.length > Limits.nameBytesMax) {
-      return refuse("Invalid", `${what} is longer than ${Limits.nameBytesMax} characters`)
+    if (new TextEncoder().encode(text).length > Limits.nameBytesMax) {
+      return refuse("Invalid", `${what} is longer than ${Limits.nameBytesMax} bytes`)
     }
   }
   return Effect.void

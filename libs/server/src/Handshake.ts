@@ -8,7 +8,6 @@ import type { Connection } from "./Gateways.ts"
 import * as Limits from "./Limits.ts"
 
 export interface Accepted {
-  readonly version: number
   /** Bytes behind the hello first, then the rest of the stream. */
   readonly pull: Effect.Effect<NonEmptyReadonlyArray<Uint8Array>, Socket.SocketError>
   readonly writer: Socket.Writer
@@ -43,7 +42,6 @@ export const accept = Effect.fnUntraced(function*(
     ? hello.subarray(Hello.clientHelloBytes)
     : undefined
   return {
-    version: verdict.version,
     writer,
     pull: rest === undefined ? pull : Effect.suspend(() => {
       if (rest === undefined) return pull

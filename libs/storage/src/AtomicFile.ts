@@ -8,7 +8,10 @@ import { Disk, type DiskError, parentOf } from "./Disk.ts"
 /** What a file under construction is called; one that is found on start was abandoned and may be removed. */
 export const temporarySuffix = ".tmp"
 
-/** Durably replaces the content of `path`. Fails with what the disk says; the old content is then still there. */
+/**
+ * Durably replaces the content of `path`. Fails with what the disk says: the old content is then still there, or, if only the last sync has failed, the new one, which a
+ * crash may take back.
+ */
 export const write = Effect.fnUntraced(function*(path: string, bytes: Uint8Array) {
   const disk = yield* Disk
   const temporary = path + temporarySuffix

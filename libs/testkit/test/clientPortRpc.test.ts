@@ -194,6 +194,7 @@ describe("a rare call", () => {
       check(yield* refused("b", Option.some("nonsense")), "Invalid", /no member id/)
       check(yield* refused("", Option.none()), "Invalid", /needs a name/)
       check(yield* refused("b".repeat(300), Option.none()), "Invalid", /longer than/)
+      check(yield* refused("漢".repeat(86), Option.none()), "Invalid", /longer than 256 bytes/)
       check(yield* refused("b", Option.none()), "Invalid", /name the id/)
     }).pipe(Effect.scoped))
 })
