@@ -64,7 +64,7 @@ export const makeReporter: Effect.Effect<Report> = Effect.sync(() => {
   let last = ""
   let at = -Infinity
   return Effect.fnUntraced(function*(reason: string) {
-    const now = yield* Clock.currentTimeMillis
+    const now = Number(yield* Clock.monotonicTimeNanos) / 1e6
     if (reason === last && now - at < Limits.reminderMillis) return
     last = reason
     at = now

@@ -3,6 +3,7 @@ import { Configuration, MemberStopped } from "@dkv/raft"
 import type { RaftNode } from "@dkv/raft"
 import type { Control } from "@dkv/transport"
 import { Clock, Effect, Option } from "effect"
+import * as Bootstrap from "./Bootstrap.ts"
 import * as ControlMessage from "./ControlMessage.ts"
 import * as Limits from "./Limits.ts"
 import type { MemberRecordError } from "./MemberRecord.ts"
@@ -88,9 +89,10 @@ const findDenial = Effect.fnUntraced(function*(self: Self, node: Node, status: R
   return undefined
 })
 
-/** Writes this member's addresses into the configuration when they are not those it was started with. Addresses that it was not told stay. */
+/** Writes this member's addresses into the configuration when they are not those it was started with. Addresses that it was not told stay. Logs why it cannot. */
 export const announce = Effect.fnUntraced(function*(self: Self, node: Node) {
   const { clientAddress, initialCluster, name, peerAddress } = self.options
+  const report = yield* Bootstrap.makeReporter
   const isListed = initialCluster.some((listed) => listed.name === name)
   yield* Rounds.until(Effect.gen(function*() {
     const { configuration, leader } = yield* node.status
@@ -103,9 +105,13 @@ export const announce = Effect.fnUntraced(function*(self: Self, node: Node) {
     if (entry.peerAddress === wanted.peerAddress && entry.clientAddress === wanted.clientAddress) return true
     return yield* node.changeMembership({ _tag: "Update", id: node.id, ...wanted }).pipe(
       Effect.as(true),
-      Effect.catch((error) =>
-        Effect.as(Effect.logDebug(`the new addresses are not announced yet: ${error.message}`), false)
-      )
+      Effect.catch((error) => {
+        const message =
+          `${name} cannot announce its addresses (peers ${wanted.peerAddress}, clients ${wanted.clientAddress}): ${error.message}`
+        // Another change, or no leader, passes by itself; these do not.
+        const isFinal = error.reason === "Conflict" || error.reason === "Invalid"
+        return Effect.as(isFinal ? report(message) : Effect.logDebug(message), false)
+      })
     )
   }))
 })
@@ -187,7 +193,7 @@ export const reportLeader = Effect.fnUntraced(
     while (true) {
       yield* Effect.sleep(Limits.leaderCheckMillis)
       const { configuration, leader, term } = yield* node.status
-      const now = yield* Clock.currentTimeMillis
+      const now = Number(yield* Clock.monotonicTimeNanos) / 1e6
       if (Option.isNone(leader)) {
         lostAt ??= now
         if (reported !== "none" && now - lostAt > Limits.leaderlessElectionTimeouts * electionTimeoutMillis) {

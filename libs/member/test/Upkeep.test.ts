@@ -1,7 +1,39 @@
+import { MembershipError } from "@dkv/raft"
+import type { RaftNode } from "@dkv/raft"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Option } from "effect"
+import { Clock, Effect, Logger, Option } from "effect"
+import { TestClock } from "effect/testing"
+import type { Self } from "../src/Self.ts"
+import * as Upkeep from "../src/Upkeep.ts"
+import { FakeCluster, settled } from "./FakeCluster.ts"
 import { isUp, listOf, makeDisk, passing, services, stop, until, world } from "./Members.ts"
 import type { Running } from "./Members.ts"
+
+/** Runs `upkeep` for five minutes on a member whose wall clock stands still, as one that is set back again and again; what it logs. */
+const logged = Effect.fnUntraced(function*(
+  nodeOf: (node: RaftNode.RaftNode["Service"]) => Partial<RaftNode.RaftNode["Service"]>,
+  upkeep: (self: Self, node: RaftNode.RaftNode["Service"]) => Effect.Effect<void>
+) {
+  const cluster = new FakeCluster(["dkv-0"])
+  const member = yield* cluster.start("dkv-0")
+  yield* TestClock.adjust(1)
+  const node = cluster.node((yield* settled(member)).memberId)
+  const clock = yield* Clock.Clock
+  const still: Clock.Clock = Object.assign(Object.create(clock), {
+    currentTimeMillis: Effect.succeed(0),
+    currentTimeMillisUnsafe: () => 0
+  })
+  const lines: Array<string> = []
+  const logger = Logger.layer([Logger.make(({ message }) => void lines.push(String(message)))])
+  yield* Effect.forkChild(
+    upkeep(member.self, { ...node, ...nodeOf(node) }).pipe(
+      Effect.provideService(Clock.Clock, still),
+      Effect.provide(logger)
+    )
+  )
+  yield* TestClock.adjust("5 minutes")
+  return lines
+})
 
 const names = ["dkv-0", "dkv-1", "dkv-2"]
 const list = listOf(names)
@@ -29,6 +61,40 @@ describe("addresses", () => {
       for (const member of [...others, again]) {
         yield* until(Effect.map(entryOf(member, "dkv-2"), (entry) => entry?.clientAddress === "elsewhere:1"))
       }
+    }))
+})
+
+describe("what goes on for long is logged, by a clock that nobody sets:", () => {
+  it.effect("new addresses that are refused for good, now and then", () =>
+    Effect.gen(function*() {
+      const conflict = new MembershipError({ reason: "Conflict", message: "the address is taken" })
+      const lines = yield* logged((node) => ({
+        status: Effect.map(node.status, (status) => ({
+          ...status,
+          configuration: {
+            ...status.configuration,
+            members: status.configuration.members.map((member) => ({ ...member, clientAddress: "old:1" }))
+          }
+        })),
+        changeMembership: () => Effect.fail(conflict)
+      }), Upkeep.announce)
+      assert.isAtLeast(lines.length, 4)
+      assert.isAtMost(lines.length, 6)
+      for (const line of lines) {
+        assert.strictEqual(
+          line,
+          "dkv-0 cannot announce its addresses (peers dkv-0:2380, clients dkv-0:3000): the address is taken"
+        )
+      }
+    }))
+
+  it.effect("that nobody leads, once", () =>
+    Effect.gen(function*() {
+      const lines = yield* logged(
+        (node) => ({ status: Effect.map(node.status, (status) => ({ ...status, leader: Option.none() })) }),
+        (_, node) => Upkeep.reportLeader(node, 1000)
+      )
+      assert.deepStrictEqual(lines, ["no leader in term 1: too few of the 1 voters reach each other"])
     }))
 })
 
