@@ -21,7 +21,13 @@ const tasks = {
   test: { native: true, tests: true, commands: [["nx", "run-many", "--targets=test", ...nxArguments]] },
   check: {
     native: false,
-    commands: [["nx", "run-many", "--targets=format,boundaries,lint,typecheck", "--nx-bail=false", ...nxArguments]]
+    commands: [[
+      "nx",
+      "run-many",
+      "--targets=format,boundaries,lint,typecheck,planted",
+      "--nx-bail=false",
+      ...nxArguments
+    ]]
   },
   fix: {
     native: false,

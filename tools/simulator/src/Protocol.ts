@@ -28,10 +28,17 @@ export const Outcome = Schema.Struct({
 })
 export type Outcome = typeof Outcome.Type
 
-/** Of a run that ended before it could tell anything. */
+/** The failure of a run that ended before it could tell anything. */
+export const crash = (how: string): string => `crash: ${how}`
+
+export const isCrash = (failure: string): boolean => failure.startsWith(crash(""))
+
+/** What a failure has in common with others of its kind: the rule that was broken, or the first line of what was thrown. */
+export const ruleOf = (failure: string): string => failure.split(isCrash(failure) ? "\n" : ":")[0]!
+
 export const crashed = (seed: number, how: string): Outcome => ({
   seed,
-  failure: `crash: ${how}`,
+  failure: crash(how),
   virtualMillis: 0,
   faults: {},
   rules: {},

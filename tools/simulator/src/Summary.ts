@@ -2,6 +2,11 @@
 import { Options } from "@dkv/testkit/simulator"
 import type { Outcome } from "./Protocol.ts"
 
+/** Whatever may strike, and what becomes of frames on their way. */
+const kinds: ReadonlyArray<string> = [...Options.faultKinds, "lost", "doubled", "overtaking"]
+
+const gaveUpShareMax = 0.01
+
 export class Summary {
   runs = 0
   virtualMillis = 0
@@ -25,19 +30,28 @@ export class Summary {
 
   /** Kinds of fault that never struck. */
   get missed(): ReadonlyArray<string> {
-    return [...Options.faultKinds, "lost", "doubled", "overtaking"].filter((kind) => (this.faults.get(kind) ?? 0) === 0)
+    return kinds.filter((kind) => (this.faults.get(kind) ?? 0) === 0)
+  }
+
+  /** Of all histories, the share that the checker could not prove or refute: how much of the verdict rests on nothing. */
+  get gaveUpShare(): number {
+    return this.runs === 0 ? 0 : (this.proven.get("GaveUp") ?? 0) / this.runs
+  }
+
+  /** So many are too many. */
+  get gaveUpTooOften(): boolean {
+    return this.gaveUpShare > gaveUpShareMax
   }
 
   render(): string {
-    const faults = [...Options.faultKinds, "lost", "doubled", "overtaking"].map((kind) =>
-      [kind, this.faults.get(kind) ?? 0] as const
-    )
+    const faults = kinds.map((kind) => [kind, this.faults.get(kind) ?? 0] as const)
     return [
       section("faults", faults, (count) => count === 0 ? "   never" : ""),
       section("looks at rules", [...this.rules].sort()),
       section("witnesses", [...this.witnesses].sort()),
       section("calls", [...this.calls].sort()),
-      section("histories", [...this.proven].sort())
+      section("histories", [...this.proven].sort()),
+      `the checker gave up on ${(100 * this.gaveUpShare).toFixed(2)} % of the histories`
     ].join("\n")
   }
 }

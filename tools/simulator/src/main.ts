@@ -1,12 +1,16 @@
 /** `npm run sim`: many seeds over all cores, one seed with its trace, and what a failure needs. */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Options, Run } from "@dkv/testkit/simulator"
+import { Options } from "@dkv/testkit/simulator"
 import { Clock, Console, Effect, Option, Stream } from "effect"
 import { Command, Flag } from "effect/cli"
 import * as Os from "node:os"
+import * as Attempt from "./Attempt.ts"
 import * as Copy from "./Copy.ts"
 import { planted } from "./Planted.ts"
 import * as Pool from "./Pool.ts"
+import * as Protocol from "./Protocol.ts"
+import * as Search from "./Search.ts"
+import * as Shrink from "./Shrink.ts"
 import { Summary } from "./Summary.ts"
 
 const isPart = (text: string): text is Options.Part => Options.parts.some((part) => part === text)
@@ -21,34 +25,33 @@ const fail = Effect.sync(() => {
   process.exitCode = 1
 })
 
+/** Lines are written as they come: a run that never ends, or ends the process, has told how far it came. */
 const one = Effect.fnUntraced(function*(seed: number, without: ReadonlyArray<Options.Part>) {
-  const lines: Array<string> = []
-  const report = Run.run(seed, { without, trace: (line) => void lines.push(line) })
-  yield* Console.log(lines.join("\n"))
-  if (report.picture !== undefined) yield* Console.log(report.picture)
-  yield* Console.log(
-    `\nseed ${seed}: ${report.failure ?? "nothing wrong"} (${report.steps} steps in ${
-      (report.virtualMillis / 1000).toFixed(1)
-    } virtual seconds, trace ${report.hash.toString(16)})`
-  )
-  if (report.failure !== undefined) yield* fail
+  const trace = (line: string) => void process.stdout.write(`${line}\n`)
+  const said = yield* Effect.match(Attempt.make(seed, { without, trace }), {
+    onFailure: (how) => ({ failed: true, text: Protocol.crash(how), picture: undefined }),
+    onSuccess: ({ failure, hash, picture, steps, virtualMillis }) => ({
+      failed: failure !== undefined,
+      text: `${failure ?? "nothing wrong"} (${steps} steps in ${
+        (virtualMillis / 1000).toFixed(1)
+      } virtual seconds, trace ${hash.toString(16)})`,
+      picture
+    })
+  })
+  if (said.picture !== undefined) yield* Console.log(said.picture)
+  yield* Console.log(`\nseed ${seed}: ${said.text}`)
+  if (said.failed) yield* fail
 })
 
-/** Leaves out one part after the other, as long as the same rule is broken. */
 const shrink = Effect.fnUntraced(function*(seed: number, given: ReadonlyArray<Options.Part>) {
-  const ruleOf = (failure: string | undefined) => failure?.split(":")[0]
-  const first = Run.run(seed, { without: given })
-  if (first.failure === undefined) return yield* Console.log(`seed ${seed} shows nothing wrong`)
-  let without = given
-  for (const part of Options.parts) {
-    if (without.includes(part)) continue
-    const report = Run.run(seed, { without: [...without, part] })
-    if (ruleOf(report.failure) !== ruleOf(first.failure)) continue
-    without = [...without, part]
-    yield* Console.log(`fails without ${part} as well`)
-  }
-  const left = Options.parts.filter((part) => !without.includes(part))
-  yield* Console.log(`it needs: ${left.join(", ") || "nothing that can be left out"}\n${replayOf(seed, without)}`)
+  const shrunk = yield* Shrink.shrink(
+    given,
+    (without) => Attempt.failure(Attempt.make(seed, { without })),
+    (part) => Console.log(`fails without ${part} as well`)
+  )
+  if (shrunk === undefined) return yield* Console.log(`seed ${seed} shows nothing wrong`)
+  const { needed, without } = shrunk
+  yield* Console.log(`it needs: ${needed.join(", ") || "nothing that can be left out"}\n${replayOf(seed, without)}`)
 })
 
 const many = Effect.fnUntraced(function*(request: Pool.Request) {
@@ -77,26 +80,24 @@ const many = Effect.fnUntraced(function*(request: Pool.Request) {
     } virtual seconds per second and core`
   )
   if (summary.missed.length > 0) yield* Console.log(`never struck: ${summary.missed.join(", ")}: run more seeds`)
-  if (summary.failures.length > 0) yield* fail
+  if (summary.gaveUpTooOften) {
+    yield* Console.log("the checker gave up too often: what it did not look through proves nothing")
+  }
+  if (summary.failures.length > 0 || summary.gaveUpTooOften) yield* fail
 })
 
-/** Each bug, and how many seeds it takes to find it. */
+/** Each bug, how many seeds it takes to find it, and the rule that finds it. */
 const plantedBugs = Effect.fnUntraced(function*(request: Pool.Request, only: string) {
   let missed = 0
   for (const bug of planted.filter(({ name }) => name.includes(only))) {
-    const found = yield* Effect.scoped(Effect.gen(function*() {
-      const worker = yield* Copy.make(bug)
-      return yield* Pool.run({ ...request, worker }).pipe(
-        Stream.filter(({ failure }) => failure !== null),
-        Stream.runHead
-      )
-    }))
-    if (Option.isNone(found)) missed++
-    const said = Option.match(found, {
-      onNone: () => `not found in ${request.count} seeds`,
-      onSome: ({ failure, seed }) => `${String(seed - request.from + 1).padStart(4)}   ${failure!.slice(0, 90)}`
-    })
-    yield* Console.log(`${bug.name.padEnd(52)}${said}`)
+    const result = yield* Effect.scoped(
+      Effect.flatMap(Copy.worker(bug), (worker) => Search.search(bug, { ...request, worker }))
+    )
+    if (Option.isNone(result.found)) missed++
+    for (const { failure, seed } of result.others) {
+      yield* Console.error(`"${bug.name}": seed ${seed} fails, and not as it should: ${failure.slice(0, 600)}`)
+    }
+    yield* Console.log(Search.row(bug.name, result, request))
   }
   if (missed > 0) yield* fail
 })

@@ -1,7 +1,8 @@
 /** Runs seeds one after another, in a process of its own. */
 import { NodeRuntime } from "@effect/platform-node"
-import { Run } from "@dkv/testkit/simulator"
+import type { Run } from "@dkv/testkit/simulator"
 import { Console, Effect, Schema } from "effect"
+import * as Attempt from "./Attempt.ts"
 import * as Protocol from "./Protocol.ts"
 
 const outcomeOf = (report: Run.Report): Protocol.Outcome => ({
@@ -20,10 +21,10 @@ const program = Effect.gen(function*() {
   const { count, from, step, without } = yield* Schema.decodeEffect(Protocol.JobLine)(process.argv[2] ?? "")
   for (let done = 0; done < count; done++) {
     const seed = from + done * step
-    const outcome = yield* Effect.try({
-      try: () => outcomeOf(Run.run(seed, { without })),
-      catch: (error) => Protocol.crashed(seed, error instanceof Error ? error.stack ?? error.message : String(error))
-    }).pipe(Effect.catch(Effect.succeed))
+    const outcome = yield* Effect.match(Attempt.make(seed, { without }), {
+      onFailure: (how) => Protocol.crashed(seed, how),
+      onSuccess: outcomeOf
+    })
     yield* Console.log(yield* Schema.encodeEffect(Protocol.OutcomeLine)(outcome))
   }
 })

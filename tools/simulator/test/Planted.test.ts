@@ -1,27 +1,46 @@
-/** The planted bugs still fit the sources, and the way to find them works. */
+/** How planted bugs are looked for. That each fits the sources is checked by `nx planted`, a part of `npm run check`. */
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem, Option, Stream } from "effect"
-import { stripTypeScriptTypes } from "node:module"
+import { Effect, Option, Stream } from "effect"
+import * as Apply from "../src/Apply.ts"
 import * as Copy from "../src/Copy.ts"
-import { planted } from "../src/Planted.ts"
+import * as Planted from "../src/Planted.ts"
 import * as Pool from "../src/Pool.ts"
+import * as Search from "../src/Search.ts"
+import * as Workers from "./Workers.ts"
+
+const { planted } = Planted
 
 describe("planted bugs", () => {
   it("have names of their own", () => {
     assert.strictEqual(new Set(planted.map(({ name }) => name)).size, planted.length)
   })
 
-  for (const bug of planted) {
-    it.effect(`"${bug.name}" fits the sources`, () =>
-      Effect.gen(function*() {
-        const files = yield* FileSystem.FileSystem
-        const text = yield* files.readFileString(`${Copy.root}/${bug.file}`)
-        const patched = yield* Copy.patched(text, bug)
-        assert.notStrictEqual(patched, text)
-        stripTypeScriptTypes(patched)
-      }).pipe(Effect.provide(NodeServices.layer)))
-  }
+  it("are found by rules that they break, and by nothing else", () => {
+    const bug = { breaks: ["log matching", /\bstops\b/] }
+    assert.isTrue(Planted.isFoundBy(bug, "log matching: m1 holds another entry 3"))
+    assert.isTrue(Planted.isFoundBy(bug, "nobody stops without need: m1"))
+    assert.isFalse(Planted.isFoundBy(bug, "election safety: m1 and m2 lead, and log matching is next"))
+    assert.isFalse(Planted.isFoundBy(bug, "crash: Error: log matching"))
+    assert.isFalse(Planted.isFoundBy({ breaks: [/crash/] }, "crash: Error: log matching"))
+  })
+
+  it("are spread over as few copies as there are patches of one file", () => {
+    const copies = Apply.layers(planted)
+    assert.sameMembers([...copies.flat()], [...planted])
+    const files = planted.map(({ file }) => file)
+    assert.strictEqual(copies.length, Math.max(...files.map((file) => files.filter((other) => other === file).length)))
+  })
+
+  it.effect("a patch whose text is gone, or stands there twice, is told by its name", () =>
+    Effect.gen(function*() {
+      const bug = { name: "gone", file: "a.ts", find: "b", replace: "c" }
+      for (const text of ["", "b b"]) {
+        const { message } = yield* Effect.flip(Copy.patched(text, bug))
+        assert.match(message, /"gone": what it replaces stands [02] times in a\.ts/)
+      }
+      assert.strictEqual(yield* Copy.patched("a b", bug), "a c")
+    }))
 
   // Those that take a few seeds only; `npm run sim -- --planted` looks for all.
   const soonFound = [
@@ -36,20 +55,45 @@ describe("planted bugs", () => {
   for (const bug of planted.filter(({ name }) => soonFound.includes(name))) {
     it.live(`"${bug.name}" is found`, () =>
       Effect.gen(function*() {
-        const worker = yield* Copy.make(bug)
-        const found = yield* Pool.run({ from: 1, count: 24, without: [], workers: 2, worker }).pipe(
-          Stream.filter(({ failure }) => failure !== null),
-          Stream.runHead
-        )
-        assert.isTrue(Option.isSome(found))
+        const worker = yield* Copy.worker(bug)
+        const result = yield* Search.search(bug, { from: 1, count: 24, without: [], workers: 2, worker })
+        assert.isTrue(Option.isSome(result.found))
+        assert.deepStrictEqual(result.others, [])
       }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)), 120_000)
   }
+})
+
+describe("a search", () => {
+  const request = { from: 1, count: 6, without: [], workers: 1 }
+
+  it.live("goes on behind crashes and failures that a bug does not explain, and tells them", () =>
+    Effect.gen(function*() {
+      const failures = {
+        2: "crash: Error: patched badly",
+        4: "election safety: m1 and m2 lead",
+        5: "log matching: m1 holds another entry 3"
+      }
+      const worker = yield* Workers.make(failures, { 3: "process.exit(1)" })
+      const result = yield* Search.search({ breaks: ["log matching"] }, { ...request, worker })
+      assert.deepStrictEqual(result.found, Option.some({ seed: 5, failure: failures[5] }))
+      assert.deepStrictEqual(result.others.map(({ seed }) => seed), [2, 3, 4])
+      assert.match(Search.row("a bug", result, request), /^a bug +5 {3}log matching$/)
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
+
+  it.live("does not take a simulator that throws for a bug that was found", () =>
+    Effect.gen(function*() {
+      const worker = yield* Workers.make({ 1: "crash: TypeError: x is not a function" }, { 2: "process.exit(1)" })
+      const result = yield* Search.search({ breaks: ["log matching", /./] }, { ...request, worker })
+      assert.isTrue(Option.isNone(result.found))
+      assert.strictEqual(result.others.length, 2)
+      assert.match(Search.row("a bug", result, request), /^a bug +not found in 6 seeds$/)
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 })
 
 describe("a table of two client sessions", () => {
   it.live("evicts them all the time, and nothing is wrong", () =>
     Effect.gen(function*() {
-      const worker = yield* Copy.make({
+      const worker = yield* Copy.worker({
         name: "few sessions",
         file: "libs/raft/src/Limits.ts",
         find: "export const sessionsMax = 4096",

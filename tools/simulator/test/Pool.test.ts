@@ -1,26 +1,14 @@
 /** What becomes of a seed whose process dies under it. */
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem, Path, Stream } from "effect"
+import { Effect, Stream } from "effect"
 import * as Copy from "../src/Copy.ts"
 import * as Pool from "../src/Pool.ts"
-
-/** A worker that tells nothing but seeds, and dies as told in some of them. */
-const program = (deaths: Readonly<Record<number, string>>): string => `
-const { count, from, step } = JSON.parse(process.argv[2])
-const told = { failure: null, virtualMillis: 1, faults: {}, rules: {}, calls: {}, witnesses: {}, proven: "Whole", hash: 1 }
-for (let seed = from; seed < from + count * step; seed += step) {
-  ${Object.entries(deaths).map(([seed, death]) => `if (seed === ${seed}) { ${death} }`).join("\n  ")}
-  require("node:fs").writeSync(1, JSON.stringify({ seed, ...told }) + "\\n")
-}`
+import * as Workers from "./Workers.ts"
 
 const outcomes = Effect.fnUntraced(
   function*(deaths: Readonly<Record<number, string>>, workers: number) {
-    const files = yield* FileSystem.FileSystem
-    const path = yield* Path.Path
-    const directory = yield* files.makeTempDirectoryScoped({ prefix: "dkv-pool-" })
-    const worker = path.join(directory, "worker.cjs")
-    yield* files.writeFileString(worker, program(deaths))
+    const worker = yield* Workers.make({}, deaths)
     const found = yield* Stream.runCollect(Pool.run({ from: 1, count: 9, without: [], workers, worker }))
     return found.sort((a, b) => a.seed - b.seed)
   },
@@ -54,7 +42,7 @@ describe("a pool of workers", () => {
     "a run that throws is a failure of its seed, and says where",
     () =>
       Effect.gen(function*() {
-        const worker = yield* Copy.make({
+        const worker = yield* Copy.worker({
           name: "throw",
           file: "libs/testkit/src/simulator/Run.ts",
           find: "const options = without(draw(new Prng(seed)), left)",
