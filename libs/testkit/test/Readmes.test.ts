@@ -61,7 +61,7 @@ const libraries = [
   ["raft", ["Raft.ts"]],
   ["server", ["Server.ts"]],
   ["client", ["Client.ts"]],
-  ["testkit", ["Testkit.ts", "Counter.ts", "Journal.ts"]]
+  ["testkit", ["Testkit.ts", "Counter.ts", "CounterContract.ts", "Journal.ts", "Hidden.ts"]]
 ] as const
 
 describe("README", () => {
@@ -72,6 +72,10 @@ describe("README", () => {
     })
   }
 
+  it("the examples of testkit have fewer than 30 lines each", () => {
+    for (const example of examplesIn("testkit")) assert.isBelow(example.trimEnd().split("\n").length, 30, example)
+  })
+
   for (const [library, files] of libraries) {
     if (library === "client") continue
     it.live(`the examples of ${library} run as they stand and print what they say`, () =>
@@ -79,7 +83,7 @@ describe("README", () => {
         for (const example of examplesIn(library).slice(0, files.length)) {
           assert.strictEqual(yield* output(example), /\/\/ => (.*)/.exec(example)![1])
         }
-      }), 60_000)
+      }), 120_000)
   }
 
   it.live("the example of client prints what it says, on a cluster", () =>

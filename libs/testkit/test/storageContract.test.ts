@@ -2,7 +2,7 @@ import { LogStore } from "@dkv/raft"
 import { Disk, MemoryDisk, MemoryLog, MemoryStorage, SegmentLog, Storage } from "@dkv/storage"
 import { NodeDisk } from "@dkv/storage/node"
 import { RocksDbStorage } from "@dkv/storage/rocksdb"
-import { describe, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Random } from "effect"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
@@ -30,7 +30,12 @@ const segmentLog = (
   )
 })
 
-const memoryDisk = Effect.map(MemoryDisk.make, ({ disk }) => Layer.succeed(Disk.Disk, disk))
+/** A log in segments on a disk in memory, as `through` shows it, which loses in a crash what was not synced. */
+const segmentLogInMemory = (segmentBytes: number, through = (disk: Disk.Disk["Service"]) => disk) =>
+  Effect.map(MemoryDisk.make, ({ disk, memory }): LogStoreContract.Subject => ({
+    ...segmentLog("/data/log", Layer.succeed(Disk.Disk, through(disk)), segmentBytes),
+    crash: memory.restart
+  }))
 
 describe("Disk: the operating system's", () => {
   for (const { name, run } of DiskContract.cases) {
@@ -65,13 +70,28 @@ describe("LogStore: MemoryLog", () => {
 
 describe("LogStore: SegmentLog over MemoryDisk", () => {
   for (const { name, run } of LogStoreContract.cases) {
-    it.effect(name, () => Effect.flatMap(memoryDisk, (disk) => run(segmentLog("/data/log", disk, 64 << 20))))
+    it.effect(name, () => Effect.flatMap(segmentLogInMemory(64 << 20), run).pipe(Random.withSeed(name)))
   }
 })
 
 describe("LogStore: SegmentLog over MemoryDisk, in small segments", () => {
   for (const { name, run } of LogStoreContract.cases) {
-    it.effect(name, () => Effect.flatMap(memoryDisk, (disk) => run(segmentLog("/data/log", disk, 700))))
+    it.effect(name, () => Effect.flatMap(segmentLogInMemory(700), run).pipe(Random.withSeed(name)))
+  }
+})
+
+describe("LogStore: a log that never syncs", () => {
+  const careless = (disk: Disk.Disk["Service"]) => ({
+    ...disk,
+    open: (path: string, options: Disk.OpenOptions) =>
+      Effect.map(disk.open(path, { ...options, durableWrites: false }), (file) => ({ ...file, sync: Effect.void }))
+  })
+  for (const { name, run } of LogStoreContract.cases) {
+    it.effect(name, () =>
+      Effect.gen(function*() {
+        const exit = yield* Effect.exit(run(yield* segmentLogInMemory(64 << 20, careless)))
+        assert.strictEqual(exit._tag, name === "what write has returned is there after a crash" ? "Failure" : "Success")
+      }).pipe(Random.withSeed(name)))
   }
 })
 

@@ -8,6 +8,11 @@ import * as assert from "node:assert/strict"
 export interface Subject {
   /** Opens the log. After the scope has closed, the next call finds what the one before left. */
   readonly open: Effect.Effect<LogStore.LogStore["Service"], LogStore.LogStoreError, Scope.Scope>
+  /**
+   * The computer stops now: the next `open` finds what survived, whatever is still done with the one that is open. Whatever was not made durable should be lost as
+   * often as not. Without it, nothing is proven about what a crash leaves, and a log that never syncs passes.
+   */
+  readonly crash?: Effect.Effect<void>
 }
 
 export interface Case {
@@ -16,6 +21,9 @@ export interface Case {
 }
 
 type Log = LogStore.LogStore["Service"]
+
+/** How often a crash strikes where what it leaves is at stake. */
+const crashes = 16
 
 /** A payload that tells index and term. */
 const payload = (index: number, term: number, size = 40): Uint8Array => {
@@ -96,6 +104,38 @@ export const cases: ReadonlyArray<Case> = [
           yield* assertReads(log, [...entries(1, 5, 2), ...entries(6, 9, 3)])
         })
     )
+  },
+  {
+    name: "what write has returned is there after a crash",
+    run: Effect.fnUntraced(function*({ crash, open }) {
+      if (crash === undefined) return
+      let kept: ReadonlyArray<Entry.Entry> = []
+      let hardState = { term: 0, vote: "" }
+      const recovers = (log: Log) =>
+        Effect.gen(function*() {
+          assert.deepEqual(log.recovered.hardState, hardState)
+          assert.equal(log.recovered.lastIndex, kept.length)
+          yield* assertReads(log, kept)
+        })
+      for (let term = 1; term <= crashes; term++) {
+        yield* Effect.scoped(Effect.gen(function*() {
+          const log = yield* open
+          yield* recovers(log)
+          // some that are there already are replaced, and the last write is now a vote and now an entry
+          const first = Math.max(1, kept.length - term % 4)
+          const appended = entries(first, first + 4 + term % 3, term, 1 << (term % 13))
+          const writes: ReadonlyArray<LogStore.LogWrite> = [
+            { _tag: "HardState", hardState: { term, vote: term % 2 === 0 ? "a" : "b" } },
+            { _tag: "Append", entries: appended }
+          ]
+          for (const write of term % 2 === 0 ? writes : writes.toReversed()) yield* log.write([write])
+          kept = [...kept.slice(0, first - 1), ...appended]
+          hardState = { term, vote: term % 2 === 0 ? "a" : "b" }
+          yield* crash
+        }))
+      }
+      yield* Effect.scoped(Effect.flatMap(open, recovers))
+    })
   },
   {
     name: "the last of several hard states counts, and an empty vote is kept",
