@@ -28,6 +28,7 @@ describe("the simulator", () => {
     for (let seed = 1; seed <= seeds; seed++) {
       const report = Run.run(seed)
       assert.strictEqual(report.failure, undefined, `npm run sim -- --seed ${seed}`)
+      assert.include(["Whole", "PerKey"], report.proven, `npm run sim -- --seed ${seed}`)
       for (const kind of report.faults.keys()) struck.add(kind)
       const { doubled, lost, overtaking } = report.frames
       frames = {
