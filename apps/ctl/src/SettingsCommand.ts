@@ -9,7 +9,7 @@ export const settings = Command.make(
   {
     leaderLeases: Flag.Literals("leader-leases", ["on", "off"]).pipe(
       Flag.withDescription(
-        "Whether reads may go without a round while a quorum is bound to elect nobody else. Needs the same election timeout on all members, and clocks that run alike"
+        "Whether reads may go without a round while a quorum is bound to elect nobody else. Needs the same election timeout on all members, and clocks that run alike. Not covered: a leader whose machine is paused such that its own clock does not see it (a virtual machine that is suspended, or moved) may answer reads with what was true before, until it hears of its successor; leave them off where that can happen"
       ),
       Flag.optional
     ),
