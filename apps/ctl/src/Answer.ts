@@ -71,7 +71,7 @@ export const changed = (revision: number, deleted: Option.Option<number>): Answe
   rows: [[String(revision), ...Option.match(deleted, { onNone: () => [], onSome: (count) => [String(count)] })]]
 })
 
-const memberHead = ["id", "name", "peer address", "client address", "role", "leader"]
+const memberHead = ["id", "name", "peer address", "client address", "role", "priority", "leader"]
 
 const memberRow = (member: Admin.MemberView): ReadonlyArray<string> => [
   member.id,
@@ -79,6 +79,7 @@ const memberRow = (member: Admin.MemberView): ReadonlyArray<string> => [
   member.peerAddress,
   member.clientAddress,
   member.role,
+  String(member.priority),
   String(member.isLeader)
 ]
 
@@ -89,6 +90,7 @@ const memberJson = (member: Admin.MemberView) => ({
   clientAddress: member.clientAddress,
   role: member.role,
   autoPromote: member.autoPromote,
+  priority: member.priority,
   isLeader: member.isLeader
 })
 

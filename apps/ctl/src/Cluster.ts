@@ -41,6 +41,11 @@ export class Cluster extends Context.Service<Cluster, {
   readonly join: (join: Join) => Effect.Effect<Admin.MemberView, ClusterError>
   readonly leave: (member: string, force: boolean) => Effect.Effect<Admin.MemberListView, ClusterError>
   readonly promote: (member: string, force: boolean) => Effect.Effect<Admin.MemberListView, ClusterError>
+  /** The members, after what is given of one of them has been changed. */
+  readonly update: (
+    member: string,
+    changes: { readonly priority?: number }
+  ) => Effect.Effect<Admin.MemberListView, ClusterError>
   readonly transfer: (to: Option.Option<string>) => Effect.Effect<Admin.MemberView, ClusterError>
   /** The settings of the cluster, after those that are given have been changed. */
   readonly settings: (changes: Partial<Settings>) => Effect.Effect<Admin.SettingsView, ClusterError>

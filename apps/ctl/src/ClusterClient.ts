@@ -35,6 +35,7 @@ export const layer = (settings: Settings): Layer.Layer<Cluster> =>
           ),
         leave: (member, force) => Effect.mapError(client.leaveMember(member, { force }), fromClient),
         promote: (member, force) => Effect.mapError(client.promoteMember(member, { force }), fromClient),
+        update: (member, changes) => Effect.mapError(client.updateMember(member, changes), fromClient),
         transfer: (to) => Effect.mapError(client.transferLeader(to), fromClient),
         settings: (changes) => Effect.mapError(client.clusterSettings(changes), fromClient),
         status: (endpoint) =>

@@ -28,6 +28,7 @@ export const command = root.pipe(
     MemberCommands.join,
     MemberCommands.leave,
     MemberCommands.promote,
+    MemberCommands.update,
     MemberCommands.transfer,
     SettingsCommand.settings,
     MemberCommands.status

@@ -9,7 +9,7 @@ import { Failure } from "./Failure.ts"
 import * as Limits from "./Limits.ts"
 import { Screen } from "./Screen.ts"
 import * as Session from "./Session.ts"
-import { UsageError } from "./Settings.ts"
+import { duration, UsageError } from "./Settings.ts"
 import * as Text from "./Text.ts"
 
 const none = new Uint8Array(0)
@@ -21,19 +21,33 @@ const stale = Flag.Boolean("stale").pipe(
   Flag.withDefault(false)
 )
 
-const consistencyOf = (isStale: boolean): Operation.Consistency => isStale ? "stale" : "linearizable"
+const maxStaleness = Flag.String("max-staleness").pipe(
+  Flag.withMetavar("TIME"),
+  Flag.withDescription(
+    "See all writes that are older than this (500ms, 5s, 1m), and perhaps not the newer ones: the member at the endpoint asks the leader only if it did not within that time"
+  ),
+  Flag.optional
+)
+
+const consistencyOf = Effect.fnUntraced(function*(
+  given: { readonly stale: boolean; readonly maxStaleness: Option.Option<string> }
+): Effect.fn.Return<Operation.Consistency, UsageError> {
+  if (Option.isNone(given.maxStaleness)) return given.stale ? "stale" : "linearizable"
+  if (given.stale) return yield* new UsageError({ message: "--stale and --max-staleness exclude each other: give one" })
+  return { maxStalenessMillis: yield* Effect.fromResult(duration("--max-staleness", given.maxStaleness.value)) }
+})
 
 const key = (description: string) => Argument.String("key").pipe(Argument.withDescription(description))
 
 export const get = Command.make(
   "get",
-  { key: key("The key"), stale },
+  { key: key("The key"), stale, maxStaleness },
   Effect.fnUntraced(function*(given) {
     yield* Session.run(Effect.fnUntraced(function*({ format }, cluster) {
       const bytes = yield* keyBytes(given.key)
       const { kvs } = yield* cluster.range(
         { key: bytes, end: none, limit: 1, reverse: false },
-        consistencyOf(given.stale)
+        yield* consistencyOf(given)
       )
       const found = kvs[0]
       if (found === undefined) return yield* Failure.of(ExitCode.notFound, `there is no key ${given.key}`)
@@ -131,7 +145,8 @@ export const range = Command.make(
       Flag.withDescription("From the last key to the first"),
       Flag.withDefault(false)
     ),
-    stale
+    stale,
+    maxStaleness
   },
   Effect.fnUntraced(function*(given) {
     yield* Session.run(Effect.fnUntraced(function*({ format }, cluster) {
@@ -144,7 +159,7 @@ export const range = Command.make(
         key: boundOf(given.from, first),
         end: boundOf(given.to, behindAll)
       }
-      const options = { limit, reverse: given.reverse, consistency: consistencyOf(given.stale) }
+      const options = { limit, reverse: given.reverse, consistency: yield* consistencyOf(given) }
       const print = (kvs: ReadonlyArray<Operation.KeyValue>, revision: number) =>
         Answer.print(format, Answer.keyValues(kvs, revision))
       if (format === "simple") return yield* eachPage(cluster, bounds, options, print)

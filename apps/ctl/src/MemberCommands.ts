@@ -24,7 +24,7 @@ export const list = Command.make(
     )
 ).pipe(
   Command.withDescription(
-    "Prints the members of the cluster: id, name, peer address, client address, role, and who leads."
+    "Prints the members of the cluster: id, name, peer address, client address, role, and who leads. As a table and as JSON with their priorities, see member-update."
   ),
   Command.withShortDescription("List the members of the cluster"),
   Command.withExamples([{ command: "dkvctl member-list -w table", description: "As a table" }])
@@ -126,6 +126,43 @@ export const promote = Command.make(
   Command.withDescription("Makes a learner that has caught up a voter, and prints the members."),
   Command.withShortDescription("Make a learner a voter"),
   Command.withExamples([{ command: "dkvctl member-promote dkv-3", description: "By name" }])
+)
+
+const priorityMax = 2 ** 31 - 1
+
+export const update = Command.make(
+  "member-update",
+  {
+    member,
+    priority: Flag.Int("priority").pipe(
+      Flag.withMetavar("NUMBER"),
+      Flag.withDescription("Elections prefer voters of a higher one; 0 is normal, and it may be negative"),
+      Flag.optional
+    )
+  },
+  Effect.fnUntraced(function*(given) {
+    yield* Session.run(Effect.fnUntraced(function*({ format }, cluster) {
+      if (Option.isNone(given.priority)) {
+        return yield* new UsageError({ message: "there is nothing to change: give --priority" })
+      }
+      const priority = given.priority.value
+      if (Math.abs(priority) > priorityMax) {
+        return yield* new UsageError({ message: `--priority ${priority} has more than 32 bits` })
+      }
+      const members = yield* cluster.update(given.member, { priority })
+      yield* Answer.print(format, Answer.members(members))
+    }))
+  })
+).pipe(
+  Command.withDescription(
+    "Changes what is given of a member, and prints the members. A priority counts when there is an election: a voter waits for those of a higher one to stand first. " +
+      "Who leads goes on leading: leader-transfer moves that."
+  ),
+  Command.withShortDescription("Change the priority of a member"),
+  Command.withExamples([
+    { command: "dkvctl member-update dkv-1 --priority 1", description: "Preferred to all that have none" },
+    { command: "dkvctl member-update dkv-2 --priority=-1", description: "Leads only if nobody else does" }
+  ])
 )
 
 export const transfer = Command.make(

@@ -29,14 +29,14 @@ export interface Settings {
 
 export const defaultEndpoint = "localhost:3000"
 
-const timeoutMillisMax = 3_600_000
+const durationMillisMax = 3_600_000
 
 export const fromGiven = (given: Given): Result.Result<Settings, UsageError> =>
   Result.gen(function*() {
     return {
       endpoints: yield* endpoints(given.endpoint),
       format: given.writeOut,
-      timeoutMillis: yield* duration(given.timeout),
+      timeoutMillis: yield* duration("--timeout", given.timeout),
       tlsFiles: yield* tlsFiles(given)
     }
   })
@@ -58,11 +58,12 @@ const endpoints = (given: ReadonlyArray<string>): Result.Result<ReadonlyArray<st
 
 const unitMillis: Record<string, number> = { "": 1, ms: 1, s: 1000, m: 60_000 }
 
-const duration = (text: string): Result.Result<number, UsageError> => {
+/** A time as flags take it, in milliseconds. */
+export const duration = (flag: string, text: string): Result.Result<number, UsageError> => {
   const match = /^(\d{1,9})(ms|s|m|)$/.exec(text.trim())
   const millis = match === null ? 0 : Number(match[1]) * unitMillis[match[2]!]!
-  return millis < 1 || millis > timeoutMillisMax
-    ? wrong(`--timeout "${text}" is no time: write for example 500ms, 5s or 1m, up to 60m`)
+  return millis < 1 || millis > durationMillisMax
+    ? wrong(`${flag} "${text}" is no time: write for example 500ms, 5s or 1m, up to 60m`)
     : Result.succeed(millis)
 }
 

@@ -142,6 +142,20 @@ describe("range", () => {
       yield* type(cluster, ["get", "a"])
       assert.deepStrictEqual(cluster.calls.map((call) => call[2]), ["stale", "linearizable", "stale", "linearizable"])
     }))
+
+  it.effect("--max-staleness bounds how old an answer may be, in each of the units", () =>
+    Effect.gen(function*() {
+      const cluster = yield* filled
+      cluster.calls.length = 0
+      yield* type(cluster, ["range", "--max-staleness", "500ms", "--limit=1"])
+      yield* type(cluster, ["get", "a", "--max-staleness=2s"])
+      yield* type(cluster, ["get", "a", "--max-staleness=1m"])
+      assert.deepStrictEqual(cluster.calls.map((call) => call[2]), [
+        { maxStalenessMillis: 500 },
+        { maxStalenessMillis: 2000 },
+        { maxStalenessMillis: 60_000 }
+      ])
+    }))
 })
 
 describe("members", () => {
@@ -157,8 +171,13 @@ describe("members", () => {
         (yield* type(cluster, ["member-list", "-w", "table"])).text,
         /^\+-+\+.*\n\| ID +\| NAME +\| PEER ADDRESS/
       )
+      assert.match(
+        (yield* type(cluster, ["member-list", "-w", "table"])).text,
+        /ROLE +\| PRIORITY +\| LEADER[^]*voter +\| 0 +\| true[^]*voter +\| 1 +\| false/
+      )
       const json = JSON.parse((yield* type(cluster, ["member-list", "-w", "json"])).text)
-      assert.deepInclude(json.members[0], { name: "dkv-0", isLeader: true })
+      assert.deepInclude(json.members[0], { name: "dkv-0", priority: 0, isLeader: true })
+      assert.deepInclude(json.members[1], { name: "dkv-1", priority: 1 })
     }))
 
   it.effect("cluster-settings changes what was typed, and shows all of them", () =>
@@ -187,13 +206,15 @@ describe("members", () => {
       assert.strictEqual((yield* type(cluster, ["cluster-settings", "--dead-members", "shoot"])).exitCode, 2)
     }))
 
-  it.effect("join, leave, promote and transfer pass on what was typed", () =>
+  it.effect("join, leave, promote, update and transfer pass on what was typed", () =>
     Effect.gen(function*() {
       const cluster = new FakeCluster()
       const joined = yield* type(cluster, ["member-join", "dkv-3", "localhost:2383", "--learner"])
       assert.match(joined.text, /^dkv-3 \(0000000000000003\) is a learner now; member-promote/)
       yield* type(cluster, ["member-leave", "dkv-3", "--force"])
       yield* type(cluster, ["member-promote", "0000000000000003"])
+      yield* type(cluster, ["member-update", "dkv-1", "--priority", "3"])
+      assert.match((yield* type(cluster, ["member-update", "dkv-1", "--priority=-1"])).text, /dkv-1/)
       yield* type(cluster, ["leader-transfer"])
       yield* type(cluster, ["leader-transfer", "dkv-1"])
       assert.deepStrictEqual(cluster.calls, [
@@ -207,6 +228,8 @@ describe("members", () => {
         }],
         ["leave", "dkv-3", true],
         ["promote", "0000000000000003", false],
+        ["update", "dkv-1", { priority: 3 }],
+        ["update", "dkv-1", { priority: -1 }],
         ["transfer", Option.none()],
         ["transfer", Option.some("dkv-1")]
       ])
@@ -260,6 +283,11 @@ describe("exit codes", () => {
     [["--timeout=soon", "get", "k"], /--timeout "soon" is no time/],
     [["range", "--limit=0"], /--limit 0/],
     [["range", "a", "--prefix=b"], /exclude each other/],
+    [["get", "k", "--max-staleness=soon"], /--max-staleness "soon" is no time/],
+    [["range", "--stale", "--max-staleness=1s"], /exclude each other/],
+    [["member-update", "dkv-1"], /nothing to change: give --priority/],
+    [["member-update", "dkv-1", "--priority=3000000000"], /more than 32 bits/],
+    [["member-update", "dkv-1", "--priority=high"], /high/],
     [["member-join", "dkv-3", "nowhere"], /ADDRESS "nowhere" is no address/],
     [["member-join", "dkv-3", "localhost:1", "--id=7"], /--id "7" is no id/],
     [["--cert=c", "get", "k"], /--cert needs --key/],
@@ -292,6 +320,7 @@ describe("exit codes", () => {
           "member-join",
           "member-leave",
           "member-promote",
+          "member-update",
           "leader-transfer",
           "cluster-settings",
           "status"

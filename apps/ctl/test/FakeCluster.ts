@@ -19,6 +19,7 @@ export const memberView = (index: number, isLeader: boolean): Admin.MemberView =
     clientAddress: `localhost:300${index}`,
     role: "voter",
     autoPromote: true,
+    priority: index,
     isLeader
   })
 
@@ -98,6 +99,7 @@ export class FakeCluster {
       }),
     leave: (member, force) => this.answer(() => (this.calls.push(["leave", member, force]), listView)),
     promote: (member, force) => this.answer(() => (this.calls.push(["promote", member, force]), listView)),
+    update: (member, changes) => this.answer(() => (this.calls.push(["update", member, changes]), listView)),
     transfer: (to) => this.answer(() => (this.calls.push(["transfer", to]), memberView(1, true))),
     settings: (changes) =>
       this.answer(() => {

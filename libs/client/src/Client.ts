@@ -63,6 +63,11 @@ export interface ChangeOptions extends CallOptions {
   readonly force?: boolean
 }
 
+export interface MemberChanges {
+  /** Elections prefer voters of a higher one; an integer of 32 bits. */
+  readonly priority?: number
+}
+
 export interface SettingsChanges {
   readonly leaderLeases?: boolean
   readonly deadMembers?: "off" | "warn" | "replace"
@@ -106,6 +111,12 @@ export class Client extends Context.Service<Client, {
   /** `member` is a name or an id. */
   readonly leaveMember: (member: string, options?: ChangeOptions) => Effect.Effect<Admin.MemberListView, ClientError>
   readonly promoteMember: (member: string, options?: ChangeOptions) => Effect.Effect<Admin.MemberListView, ClientError>
+  /** Changes what is given of a member. */
+  readonly updateMember: (
+    member: string,
+    changes: MemberChanges,
+    options?: CallOptions
+  ) => Effect.Effect<Admin.MemberListView, ClientError>
   /** What the whole cluster goes by, after those settings that are given have been changed. */
   readonly clusterSettings: (
     changes?: SettingsChanges,
@@ -212,6 +223,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
         options,
         (client, timeoutMillis) => client.MemberPromote({ member, force: options?.force ?? false, timeoutMillis })
       ),
+    updateMember: (member, changes, options) =>
+      rare(true, options, (client, timeoutMillis) => client.MemberUpdate({ member, changes, timeoutMillis })),
     clusterSettings: (changes = {}, options) =>
       rare(
         Object.keys(changes).length > 0,

@@ -1,7 +1,7 @@
 /**
  * The rare calls: who takes part in the cluster, who leads it, how a member is doing. Any member answers; those that do not lead pass a change on to the leader.
  */
-import { Schema } from "effect"
+import { Effect, Schema } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"
 
 /** A member of the cluster as its configuration has it. */
@@ -16,6 +16,8 @@ export class MemberView extends Schema.Class<MemberView>("dkv/MemberView")({
   role: Schema.Literals(["voter", "learner", "witness"]),
   /** Whether the leader promotes this learner by itself once it has caught up. */
   autoPromote: Schema.Boolean,
+  /** Preference in elections; 0 is normal. Members from before there was one do not tell it. */
+  priority: Schema.Number.pipe(Schema.withDecodingDefaultKey(Effect.succeed(0))),
   isLeader: Schema.Boolean
 }) {}
 
@@ -145,6 +147,16 @@ export const group = RpcGroup.make(
   }),
   Rpc.make("MemberPromote", {
     payload: { member: Schema.String, force: Schema.Boolean, timeoutMillis },
+    success: MemberListView,
+    error: AdminError
+  }),
+  /** Changes what is given. Elections prefer voters of a higher priority; leadership that somebody has stays where it is. */
+  Rpc.make("MemberUpdate", {
+    payload: {
+      member: Schema.String,
+      changes: Schema.Struct({ priority: Schema.optionalKey(Schema.Number) }),
+      timeoutMillis
+    },
     success: MemberListView,
     error: AdminError
   }),

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Option } from "effect"
-import { BatchReply, BatchRequest, Frame, Hello, Limits } from "../src/index.ts"
+import { Option, Schema } from "effect"
+import { Admin, BatchReply, BatchRequest, Frame, Hello, Limits } from "../src/index.ts"
 import type { Operation } from "../src/index.ts"
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
@@ -182,6 +182,25 @@ describe("frames", () => {
 
   it("an empty one is malformed", () => {
     assert.strictEqual(new Frame.Decoder(1000).push(new Uint8Array(4), () => {})?.code, "Malformed")
+  })
+})
+
+describe("a rare call", () => {
+  it("a member from before there were priorities has none, and one from before hears no word of them that it must know", () => {
+    const before = {
+      id: "0000000000000001",
+      name: "a",
+      peerAddress: "a:2380",
+      clientAddress: "a:3000",
+      role: "voter",
+      autoPromote: true,
+      isLeader: false
+    }
+    const view = Schema.decodeUnknownSync(Admin.MemberView)(before)
+    assert.strictEqual(view.priority, 0)
+    const { priority, ...others } = Schema.encodeSync(Admin.MemberView)(new Admin.MemberView({ ...view, priority: 4 }))
+    assert.strictEqual(priority, 4)
+    assert.deepStrictEqual(others, before)
   })
 })
 

@@ -61,6 +61,16 @@ export const layer = Admin.group.toLayer(Effect.gen(function*() {
       yield* catchUp(node, timeoutMillis)
       return yield* list
     }),
+    MemberUpdate: Effect.fnUntraced(function*({ changes, member, timeoutMillis }) {
+      yield* confirm(node, timeoutMillis)
+      const { clientAddress, id, name, peerAddress, witness } = yield* findMember(node, member)
+      if (witness && changes.priority !== undefined) {
+        return yield* refuse("NotVoter", `${name} is a witness: it never leads, whatever its priority`)
+      }
+      yield* change(node, { _tag: "Update", id, peerAddress, clientAddress, ...changes }, timeoutMillis)
+      yield* confirm(node, timeoutMillis)
+      return yield* list
+    }),
     LeaderTransfer: Effect.fnUntraced(function*({ timeoutMillis, to }) {
       yield* confirm(node, timeoutMillis)
       const target = Option.isSome(to) ? Option.some(yield* find(node, to.value)) : Option.none<MemberId>()
@@ -134,15 +144,18 @@ const checkText = (
   return Effect.void
 }
 
-/** The id that a name or an id stands for. */
-const find = Effect.fnUntraced(function*(node: Node, nameOrId: string) {
+/** The member that a name or an id stands for. */
+const findMember = Effect.fnUntraced(function*(node: Node, nameOrId: string) {
   const { configuration } = yield* node.status
   const member = configuration.members.find((each) => each.id === nameOrId) ??
     configuration.members.find((each) => each.name === nameOrId)
-  if (member !== undefined) return member.id
+  if (member !== undefined) return member
   const names = configuration.members.map((each) => each.name).join(", ")
   return yield* refuse("NotFound", `no member is called ${nameOrId}; there are: ${names}`)
 })
+
+const find = (node: Node, nameOrId: string): Effect.Effect<MemberId, Admin.AdminError> =>
+  Effect.map(findMember(node, nameOrId), ({ id }) => id)
 
 const viewOf = (status: RaftNode.Status, member: Configuration.Member): Admin.MemberView =>
   new Admin.MemberView({
@@ -152,6 +165,7 @@ const viewOf = (status: RaftNode.Status, member: Configuration.Member): Admin.Me
     clientAddress: member.clientAddress,
     role: !Configuration.isVoter(status.configuration, member.id) ? "learner" : member.witness ? "witness" : "voter",
     autoPromote: member.autoPromote,
+    priority: member.priority,
     isLeader: Option.getOrUndefined(status.leader) === member.id
   })
 

@@ -128,6 +128,26 @@ describe("a rare call", () => {
       assert.isTrue(settings.leaderLeases)
     }).pipe(Effect.scoped))
 
+  it.live("for an update of a member keeps what is not given, its addresses among it", () =>
+    Effect.gen(function*() {
+      const asked: Array<unknown> = []
+      const client = yield* call(
+        yield* open({
+          node: {
+            changeMembership: (change) => {
+              asked.push(change)
+              return Effect.succeed(Configuration.empty)
+            }
+          }
+        })
+      )
+      const { members: [present] } = yield* client.MemberList({ stale: true, timeoutMillis: 1000 })
+      assert.strictEqual(present!.priority, 0)
+      yield* client.MemberUpdate({ member: "a", changes: { priority: -2 }, timeoutMillis: 1000 })
+      const { clientAddress, peerAddress } = present!
+      assert.deepStrictEqual(asked, [{ _tag: "Update", id: me, peerAddress, clientAddress, priority: -2 }])
+    }).pipe(Effect.scoped))
+
   for (const reason of changes) {
     it.live(`that raft turns away with ${reason} says so to the caller`, () =>
       Effect.gen(function*() {
@@ -142,6 +162,7 @@ describe("a rare call", () => {
           const refused of [
             client.MemberLeave({ member: "a", force: false, ...patience }),
             client.MemberPromote({ member: me, force: false, ...patience }),
+            client.MemberUpdate({ member: me, changes: { priority: 1 }, ...patience }),
             client.LeaderTransfer({ to: Option.none(), ...patience }),
             client.ClusterSettings({ changes: { leaderLeases: true }, ...patience }),
             client.MemberJoin({
