@@ -102,9 +102,12 @@ const callAt = <A>(
     ),
     Effect.catchTag("AdminError", (error) => Effect.fail(translate(error))),
     // a request that cannot be written is a defect to Effect's client
-    Effect.catchDefect((defect) =>
-      Socket.isSocketError(defect) ? Effect.fail(failed(describe(defect))) : Effect.die(defect)
-    ),
+    Effect.catchDefect((defect) => {
+      if (Socket.isSocketError(defect)) return Effect.fail(failed(describe(defect)))
+      if (!isUnknownCall(defect)) return Effect.die(defect)
+      const message = `${endpoint}: this member is too old to know of this: upgrade it, or ask another`
+      return Effect.fail(new ClientError({ reason: "Incompatible", message }))
+    }),
     Effect.timeoutOrElse({
       duration: leftMillis,
       orElse: () => Effect.fail(failed(`no answer within ${Math.ceil(leftMillis)} ms`))
@@ -114,6 +117,10 @@ const callAt = <A>(
 
 /** A connection carries one call. Effect's own ids count over the whole process, and so make the bytes of a call depend on what was called before. */
 const generateRequestId = () => RpcMessage.RequestId(0)
+
+/** What Effect's server says of a call that is not in its group. */
+const isUnknownCall = (defect: unknown): boolean =>
+  (defect instanceof Error ? defect.message : String(defect)).startsWith("Unknown request tag")
 
 const isSocketTrouble = (reason: { readonly _tag: string }): reason is Socket.SocketErrorReason =>
   reason._tag.startsWith("Socket")

@@ -1,9 +1,11 @@
 /** Rare calls of the client, byte by byte. */
 import { Client } from "@dkv/client"
-import { Hello, Loopback } from "@dkv/protocol"
+import { Admin, Hello, Loopback, RpcWire } from "@dkv/protocol"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
-import { Socket } from "effect/socket"
+import { Effect, Layer, Option } from "effect"
+import { NetAddress } from "effect/net"
+import { RpcServer } from "effect/rpc"
+import { Socket, SocketServer } from "effect/socket"
 import { passing } from "./clientParts.ts"
 
 describe("a rare call", () => {
@@ -27,4 +29,59 @@ describe("a rare call", () => {
       assert.strictEqual(calls.length, 2)
       assert.deepStrictEqual(calls[1], calls[0])
     }))
+
+  it.effect("that a member is too old to know goes to the next one, and fails in these words if there is none", () =>
+    Effect.gen(function*() {
+      const loopback = Loopback.make()
+      yield* loopback.serve("old", served(old))
+      yield* loopback.serve("new", served(fresh))
+      const update = (endpoints: ReadonlyArray<string>) =>
+        Effect.flatMap(Client.Client, (client) => client.updateMember("a", { priority: 1 })).pipe(
+          Effect.provide(Client.layerLoopback({ endpoints, timeoutMillis: 1000 })),
+          Effect.provideService(Loopback.Loopback, loopback)
+        )
+      assert.isTrue((yield* passing(update(["old", "new"]))).isJoint)
+      const error = yield* passing(Effect.flip(update(["old"])))
+      assert.deepInclude(error, { reason: "Incompatible" })
+      assert.match(error.message, /old: this member is too old/)
+    }))
 })
+
+const common = [
+  "MemberList",
+  "MemberJoin",
+  "MemberLeave",
+  "MemberPromote",
+  "LeaderTransfer",
+  "ClusterSettings"
+] as const
+
+/** A member from before there were updates of members, and one that can do nothing else. */
+const oldGroup = Admin.group.omit("MemberUpdate", "SessionOpen", ...common)
+const freshGroup = Admin.group.omit("Status", "SessionOpen", ...common)
+const updated = new Admin.MemberListView({ members: [], leader: Option.none(), isJoint: true })
+const old = RpcServer.layer(oldGroup).pipe(Layer.provide(oldGroup.toLayer({ Status: () => Effect.never })))
+const fresh = RpcServer.layer(freshGroup).pipe(
+  Layer.provide(freshGroup.toLayer({ MemberUpdate: () => Effect.succeed(updated) }))
+)
+
+/** Serves the rare calls of one connection. */
+const served = (server: Layer.Layer<never, never, RpcServer.Protocol>) => (socket: Socket.Socket) =>
+  Effect.gen(function*() {
+    const writer = yield* socket.writer
+    const pull = yield* Socket.readerBytes(socket)
+    yield* pull
+    yield* writer.write(Hello.encodeServer("rpc", { _tag: "Accepted", version: 1 }))
+    const rest = Socket.make({
+      reader: Effect.succeed({ pull, upgrade: Socket.SocketUpgradeError.unsupported }),
+      writer: Effect.succeed(writer)
+    })
+    const sockets = SocketServer.SocketServer.of({
+      address: NetAddress.unixPathAddress("the client port"),
+      run: (handler) => Effect.andThen(Effect.orDie(handler(rest)), Effect.never)
+    })
+    const protocol = RpcServer.layerProtocolSocketServer.pipe(
+      Layer.provide([Layer.succeed(SocketServer.SocketServer, sockets), RpcWire.layerSerialization])
+    )
+    return yield* Layer.launch(Layer.provide(server, protocol))
+  }).pipe(Effect.ignore)
