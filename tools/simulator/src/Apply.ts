@@ -5,20 +5,23 @@
 import { Console, Effect, FileSystem, Path, Schema, Stream } from "effect"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
 import * as Copy from "./Copy.ts"
+import { editsOf } from "./Planted.ts"
 import type { Patch } from "./Planted.ts"
 
 /** Patched sources are no sound TypeScript; the message says which bugs they have, and why. */
 export class UnsoundError extends Schema.TaggedError<UnsoundError>()("UnsoundError", { message: Schema.String }) {}
 
 /** As few copies as possible, in each of which no file is patched twice. */
-export const layers = <P extends Pick<Patch, "file">>(patches: ReadonlyArray<P>): ReadonlyArray<ReadonlyArray<P>> => {
-  const found: Array<Array<P>> = []
+export const layers = (patches: ReadonlyArray<Patch>): ReadonlyArray<ReadonlyArray<Patch>> => {
+  const found: Array<{ readonly patches: Array<Patch>; readonly files: Set<string> }> = []
   for (const patch of patches) {
-    const layer = found.find((others) => others.every(({ file }) => file !== patch.file))
-    if (layer === undefined) found.push([patch])
-    else layer.push(patch)
+    const files = editsOf(patch).map(({ file }) => file)
+    let layer = found.find((others) => files.every((file) => !others.files.has(file)))
+    if (layer === undefined) found.push(layer = { patches: [], files: new Set() })
+    layer.patches.push(patch)
+    for (const file of files) layer.files.add(file)
   }
-  return found
+  return found.map(({ patches }) => patches)
 }
 
 /** As in tests, and what a patch leaves unused is its own affair. */
@@ -47,14 +50,14 @@ export const apply = Effect.fnUntraced(function*(patches: ReadonlyArray<Patch>) 
     layers(patches),
     Effect.fnUntraced(function*(layer, number) {
       yield* Copy.copyTo(path.join(directory, String(number)))
-      return yield* Effect.forEach(layer, ({ name, ...patch }) =>
+      return yield* Effect.forEach(layer, (patch) =>
         Effect.as(
-          Copy.plant(path.join(directory, String(number)), { name, ...patch }),
-          { name, file: `${number}/${patch.file}` }
+          Copy.plant(path.join(directory, String(number)), patch),
+          editsOf(patch).map(({ file }) => ({ name: patch.name, file: `${number}/${file}` }))
         ))
     })
   )
-  const bugs = planted.flat()
+  const bugs = planted.flat(2)
   const project = { compilerOptions: { ...(yield* compilerOptions), ...options }, files: bugs.map(({ file }) => file) }
   yield* files.writeFileString(path.join(directory, "tsconfig.json"), JSON.stringify(project))
   const compiler = path.join(Copy.root, "tools/workspace/tsc.mjs")

@@ -1,7 +1,8 @@
 /** A copy of the sources with one patch, in a directory of its own: whoever runs it runs the bug. */
 import { Effect, FileSystem, Path, Schema } from "effect"
 import { fileURLToPath } from "node:url"
-import type { Patch } from "./Planted.ts"
+import { editsOf } from "./Planted.ts"
+import type { Edit, Patch } from "./Planted.ts"
 
 export const root = fileURLToPath(new URL("../../../", import.meta.url))
 
@@ -9,7 +10,11 @@ export const root = fileURLToPath(new URL("../../../", import.meta.url))
 export class PatchError extends Schema.TaggedError<PatchError>()("PatchError", { message: Schema.String }) {}
 
 /** The patched text. */
-export const patched = (text: string, { file, find, name, replace }: Patch): Effect.Effect<string, PatchError> => {
+export const patched = (
+  text: string,
+  name: string,
+  { file, find, replace }: Edit
+): Effect.Effect<string, PatchError> => {
   const times = text.split(find).length - 1
   return times === 1
     ? Effect.succeed(text.replace(find, () => replace))
@@ -51,13 +56,14 @@ export const copyTo = Effect.fnUntraced(function*(copy: string) {
   }
 })
 
-/** Plants a bug in a copy, and gives the file that has it now. */
+/** Plants a bug in a copy. */
 export const plant = Effect.fnUntraced(function*(copy: string, bug: Patch) {
   const files = yield* FileSystem.FileSystem
   const path = yield* Path.Path
-  const file = path.join(copy, bug.file)
-  yield* files.writeFileString(file, yield* patched(yield* files.readFileString(file), bug))
-  return file
+  for (const edit of editsOf(bug)) {
+    const file = path.join(copy, edit.file)
+    yield* files.writeFileString(file, yield* patched(yield* files.readFileString(file), bug.name, edit))
+  }
 })
 
 /** The worker program of a copy with one bug. */

@@ -9,14 +9,24 @@ export interface Planted extends Patch {
   readonly breaks: ReadonlyArray<string | RegExp>
 }
 
-export interface Patch {
+export interface Patch extends Edit {
   readonly name: string
+  /** What else it takes, in other files. */
+  readonly and?: ReadonlyArray<Edit>
+}
+
+export interface Edit {
   /** From the root of the workspace. */
   readonly file: string
   /** Stands in the file exactly once. */
   readonly find: string
   readonly replace: string
 }
+
+export const editsOf = ({ and = [], file, find, replace }: Edit & Pick<Patch, "and">): ReadonlyArray<Edit> => [
+  { file, find, replace },
+  ...and
+]
 
 /** Whether a failure shows the bug, and is not that of something else. */
 export const isFoundBy = ({ breaks }: Pick<Planted, "breaks">, failure: string): boolean => {
@@ -247,6 +257,19 @@ export const planted: ReadonlyArray<Planted> = [
     file: "libs/raft/src/LogWriter.ts",
     find: "mailbox.complete({ _tag: \"Written\", number }))",
     replace: "mailbox.complete({ _tag: \"Written\", number: ordered }))"
+  },
+  {
+    name: "match completions by index alone",
+    breaks: [...syncs, ...logs, stops],
+    file: `${core}/Core.ts`,
+    find: "    for (const pending of this.pendingAppends) pending.lastIndex = Math.min(pending.lastIndex, index - 1)\n",
+    replace: "",
+    and: [{
+      file: `${core}/Replication.ts`,
+      find: "hintIndex: 0, hintTerm: 0 },\n    core.writeNumber\n",
+      replace: "hintIndex: 0, hintTerm: 0 },\n    Math.max(\n      core.hardStateWrite,\n" +
+        "      core.pendingAppends.find(({ lastIndex }) => lastIndex >= index)?.number ?? 0\n    )\n"
+    }]
   },
   {
     name: "ignore a failed sync",

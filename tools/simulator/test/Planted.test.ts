@@ -28,18 +28,18 @@ describe("planted bugs", () => {
   it("are spread over as few copies as there are patches of one file", () => {
     const copies = Apply.layers(planted)
     assert.sameMembers([...copies.flat()], [...planted])
-    const files = planted.map(({ file }) => file)
+    const files = planted.flatMap((bug) => Planted.editsOf(bug).map(({ file }) => file))
     assert.strictEqual(copies.length, Math.max(...files.map((file) => files.filter((other) => other === file).length)))
   })
 
   it.effect("a patch whose text is gone, or stands there twice, is told by its name", () =>
     Effect.gen(function*() {
-      const bug = { name: "gone", file: "a.ts", find: "b", replace: "c" }
+      const edit = { file: "a.ts", find: "b", replace: "c" }
       for (const text of ["", "b b"]) {
-        const { message } = yield* Effect.flip(Copy.patched(text, bug))
+        const { message } = yield* Effect.flip(Copy.patched(text, "gone", edit))
         assert.match(message, /"gone": what it replaces stands [02] times in a\.ts/)
       }
-      assert.strictEqual(yield* Copy.patched("a b", bug), "a c")
+      assert.strictEqual(yield* Copy.patched("a b", "gone", edit), "a c")
     }))
 
   // Those that take a few seeds only; `npm run sim -- --planted` looks for all.
