@@ -68,7 +68,7 @@ export const layer = Admin.group.toLayer(Effect.gen(function*() {
         return yield* refuse("NotVoter", `${name} is a witness: it never leads, whatever its priority`)
       }
       yield* change(node, { _tag: "Update", id, peerAddress, clientAddress, ...changes }, timeoutMillis)
-      yield* confirm(node, timeoutMillis)
+      yield* catchUp(node, timeoutMillis)
       return yield* list
     }),
     LeaderTransfer: Effect.fnUntraced(function*({ timeoutMillis, to }) {
