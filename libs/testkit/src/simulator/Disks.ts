@@ -3,9 +3,9 @@
  * how many disks an entry is with its data.
  */
 import { EntryKind } from "@dkv/raft"
-import type { Entry, LogIndex, LogStore, MemberId, Term, Configuration } from "@dkv/raft"
+import type { Entry, HardState, LogIndex, LogStore, MemberId, Term, Configuration } from "@dkv/raft"
 import { name } from "./Names.ts"
-import { haveOverlap } from "./Overlap.ts"
+import { haveOverlap, isQuorum } from "./Overlap.ts"
 import type { Rules } from "./Rules.ts"
 import { firstLost, Shadow } from "./Shadow.ts"
 
@@ -16,7 +16,9 @@ export class Disks {
   private readonly shadows = new Map<MemberId, Shadow>()
   /** Of disks that are gone: what they acknowledged before still counted. */
   private readonly lostShadows = new Map<MemberId, Shadow>()
-  /** By member and term. */
+  /** What each member is writing, or was when it stopped: after a failure, too, it is there or not. */
+  private readonly underWay = new Map<MemberId, ReadonlyArray<LogStore.LogWrite>>()
+  /** By member and term; those on disks that are gone were given all the same. */
   private readonly votes = new Map<string, MemberId>()
   /** Index and term of every entry that was on a disk with its data. */
   private readonly kept = new Set<string>()
@@ -40,6 +42,8 @@ export class Disks {
     }
     const before = this.shadows.get(id)
     if (before !== undefined) this.recoveredAll(id, before, shadow)
+    this.underWay.delete(id)
+    this.voted(id, shadow.hardState)
     this.shadows.set(id, shadow)
   }
 
@@ -48,10 +52,12 @@ export class Disks {
     const shadow = this.shadows.get(id)
     if (shadow !== undefined) this.lostShadows.set(id, shadow)
     this.shadows.delete(id)
+    this.underWay.delete(id)
   }
 
   /** Content that somebody begins to write. */
   writing(id: MemberId, writes: ReadonlyArray<LogStore.LogWrite>): void {
+    this.underWay.set(id, writes)
     for (const write of writes) {
       if (write._tag !== "Append") continue
       for (const entry of write.entries) this.contents.set(this.contentKey(id, entry), entry.data)
@@ -76,12 +82,12 @@ export class Disks {
 
   /** What is being written is durable. */
   written(id: MemberId, writes: ReadonlyArray<LogStore.LogWrite>): void {
+    this.underWay.delete(id)
     const shadow = this.shadows.get(id)
     if (shadow === undefined) return
     for (const write of writes) {
       if (write._tag === "HardState") {
-        const { term, vote } = write.hardState
-        if (vote !== "") this.votes.set(`${id}:${term}`, vote)
+        this.voted(id, write.hardState)
         this.rules.check(
           "terms grow",
           write.hardState.term >= shadow.hardState.term,
@@ -92,6 +98,17 @@ export class Disks {
       shadow.apply(write)
       if (write._tag === "Append") this.reformed(id, shadow, write.entries[0]!.index)
     }
+  }
+
+  private voted(id: MemberId, { term, vote }: HardState.HardState): void {
+    const key = `${id}:${term}`
+    const known = this.votes.get(key)
+    this.rules.check(
+      "one vote per term",
+      known === undefined || known === vote,
+      () => `${name(id)} has vote ${name(vote)} of term ${term} on its disk, and had ${name(known!)}`
+    )
+    if (vote !== "") this.votes.set(key, vote)
   }
 
   private appended(id: MemberId, shadow: Shadow, entries: ReadonlyArray<Entry.Entry>): void {
@@ -153,6 +170,11 @@ export class Disks {
     return this.votes.get(`${id}:${term}`)
   }
 
+  /** Whether the disks of a quorum say that they vote for the candidate. */
+  isVotedFor(candidate: MemberId, term: Term, configuration: Configuration.Configuration): boolean {
+    return configuration.voters.length > 0 && isQuorum(configuration, (id) => this.voteOf(id, term) === candidate)
+  }
+
   /** Whether the entry was on a disk with its data. */
   haveKept(index: LogIndex, term: Term): boolean {
     return this.kept.has(`${index}:${term}`)
@@ -205,7 +227,7 @@ export class Disks {
           name(hardState.vote)
         }, and comes back with ${after.hardState.term} and ${name(after.hardState.vote)}`
     )
-    const lost = firstLost(before, after)
+    const lost = firstLost(before, after, this.underWay.get(id) ?? [])
     this.rules.check(
       "what was synced survives a restart",
       lost === undefined,

@@ -17,7 +17,8 @@ export const haveOverlap = (one: Configuration.Configuration, other: Configurati
   return true
 }
 
-const isQuorum = (
+/** Whether those that are in are most of the voters, and most of those of the outgoing half where there is one. */
+export const isQuorum = (
   { outgoing, voters }: Configuration.Configuration,
   isIn: (id: MemberId) => boolean
 ): boolean => {

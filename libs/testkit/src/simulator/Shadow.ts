@@ -65,14 +65,27 @@ export class Shadow {
 
 const standing = ({ data, index }: Entry.Entry): Standing => ({ index, configuration: ConfigurationCodec.decode(data) })
 
-/** The first entry that was synced and is neither there nor replaced, as a write under way when the machine stopped may have done. */
-export const firstLost = (before: Shadow, after: Shadow): LogIndex | undefined => {
-  const isReset = after.terms.length === 0 && after.previousIndex > before.previousIndex
+/**
+ * The first entry that was synced and is not there: neither as it was, nor replaced by what was being written (`writes`) when the machine stopped, nor gone with a
+ * reset that was being written. What stands in front of a log was compacted away, which only what was in the log can be.
+ */
+export const firstLost = (
+  before: Shadow,
+  after: Shadow,
+  writes: ReadonlyArray<LogStore.LogWrite>
+): LogIndex | undefined => {
+  const isReset = writes.some((write) =>
+    write._tag === "Reset" && write.index === after.previousIndex && write.term === after.previousTerm
+  )
   if (isReset) return undefined
-  for (let index = Math.max(before.previousIndex, after.previousIndex) + 1; index <= before.lastIndex; index++) {
+  if (after.previousIndex > before.lastIndex) return before.lastIndex
+  const replaced = new Set(
+    writes.flatMap((write) => write._tag === "Append" ? write.entries.map(({ index, term }) => `${index}:${term}`) : [])
+  )
+  for (let index = Math.max(before.previousIndex, after.previousIndex); index <= before.lastIndex; index++) {
     const term = after.termAt(index)
-    if (term === undefined || term < before.termAt(index)!) return index
-    if (term > before.termAt(index)!) return undefined
+    if (term === before.termAt(index)) continue
+    return term !== undefined && replaced.has(`${index}:${term}`) ? undefined : index
   }
   return undefined
 }
