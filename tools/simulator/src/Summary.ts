@@ -1,5 +1,5 @@
 /** What many runs add up to: failures, how often each fault struck and each rule was looked at, and how fast it went. */
-import { Options } from "@dkv/testkit/simulator"
+import { Options, Rules } from "@dkv/testkit/simulator"
 import type { Outcome } from "./Protocol.ts"
 
 /** Whatever may strike, and what becomes of frames on their way. */
@@ -45,9 +45,10 @@ export class Summary {
 
   render(): string {
     const faults = kinds.map((kind) => [kind, this.faults.get(kind) ?? 0] as const)
+    const rules = [...Rules.names].sort().map((rule) => [rule, this.rules.get(rule) ?? 0] as const)
     return [
-      section("faults", faults, (count) => count === 0 ? "   never" : ""),
-      section("looks at rules", [...this.rules].sort()),
+      section("faults", faults, never),
+      section("looks at rules", rules, never),
       section("witnesses", [...this.witnesses].sort()),
       section("calls", [...this.calls].sort()),
       section("histories", [...this.proven].sort()),
@@ -60,11 +61,13 @@ const addAll = (to: Map<string, number>, from: Readonly<Record<string, number>>)
   for (const [name, count] of Object.entries(from)) to.set(name, (to.get(name) ?? 0) + count)
 }
 
+const never = (count: number): string => count === 0 ? "   never" : ""
+
 const section = (
   title: string,
   rows: ReadonlyArray<readonly [string, number]>,
   remark: (count: number) => string = () => ""
 ): string =>
-  [title, ...rows.map(([name, count]) => `  ${name.padEnd(40)}${String(count).padStart(12)}${remark(count)}`)].join(
+  [title, ...rows.map(([name, count]) => `  ${name.padEnd(52)}${String(count).padStart(12)}${remark(count)}`)].join(
     "\n"
   )
