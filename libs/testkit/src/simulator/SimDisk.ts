@@ -39,6 +39,11 @@ export class SimDisk {
   /** Where the next write into the directory goes instead. */
   private astray: Place | undefined
   private isHiding = false
+  private isSyncToFail = false
+  private isFull = false
+  private isDamaged = false
+  /** Errors made to happen since the last start. */
+  private readonly errors = new Set<string>()
 
   /** `directory` is where damage strikes; a sync takes `syncMillis`. */
   constructor(directory: string, syncMillis: number) {
@@ -51,10 +56,16 @@ export class SimDisk {
     this.layer = Layer.succeed(Disk.Disk, {
       ...disk,
       open: (path, options) =>
-        path.startsWith(`${directory}/`)
-          ? Effect.map(disk.open(path, options), (file) => this.observed(file, options.durableWrites === true))
-          : disk.open(path, options)
+        Effect.map(disk.open(path, options), (opened) => {
+          const file = this.failing(opened)
+          return path.startsWith(`${directory}/`) ? this.observed(file, options.durableWrites === true) : file
+        })
     })
+  }
+
+  /** Whether an error of this reason is what was done to the disk: since its last start, or damage, which stays. */
+  accountsFor(reason: string): boolean {
+    return this.errors.has(reason) || (reason === "Corrupt" && this.isDamaged)
   }
 
   /** Whether the disk holds damage that nobody could notice after a restart. */
@@ -91,19 +102,23 @@ export class SimDisk {
 
   /** The next sync fails. */
   failSync(): void {
+    this.isSyncToFail = true
     this.memory.fail("sync")
   }
 
   fill(): void {
+    this.isFull = true
     this.memory.setCapacity(0)
   }
 
   free(): void {
+    this.isFull = false
     this.memory.setCapacity(Infinity)
   }
 
   /** No fault is left to come. */
   heal(): void {
+    this.isSyncToFail = false
     this.memory.fail("sync", 0)
     this.free()
   }
@@ -114,6 +129,7 @@ export class SimDisk {
     if (place === undefined) return false
     const { offset, path } = place
     this.memory.rot(path, offset, 1 << prng.below(8))
+    this.isDamaged = true
     const { last, underWay } = this
     if (underWay !== undefined && covers(underWay, place)) underWay.isDamaged = true
     if (last !== undefined && covers(last, place)) this.isHiding = true
@@ -144,8 +160,24 @@ export class SimDisk {
   private get settled(): Effect.Effect<void> {
     return Effect.sync(() => {
       this.astray = undefined
+      this.isSyncToFail = false
+      this.errors.clear()
       this.speedUp()
     })
+  }
+
+  /** Takes note of errors that were made to happen. */
+  private failing(file: Disk.File): Disk.File {
+    const noted = <A>(effect: Effect.Effect<A, Disk.DiskError>): Effect.Effect<A, Disk.DiskError> =>
+      Effect.mapError(effect, (error) => {
+        if (error.reason === "Io" && this.isSyncToFail) {
+          this.isSyncToFail = false
+          this.errors.add("Io")
+        }
+        if (error.reason === "Full" && this.isFull) this.errors.add("Full")
+        return error
+      })
+    return { ...file, write: (position, chunks) => noted(file.write(position, chunks)), sync: noted(file.sync) }
   }
 
   private observed(file: Disk.File, isDurable: boolean): Disk.File {
@@ -158,6 +190,7 @@ export class SimDisk {
           const strays = astray !== undefined && this.paths.includes(astray.path)
           if (strays) {
             this.memory.misdirect(astray.path, astray.offset)
+            this.isDamaged = true
             this.isHiding = true
           }
           const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0)

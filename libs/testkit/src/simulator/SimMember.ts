@@ -8,6 +8,7 @@ import type { Prng } from "./Prng.ts"
 import { SimDisk } from "./SimDisk.ts"
 import type { SimNetwork } from "./SimNetwork.ts"
 import { join } from "./SimNetwork.ts"
+import { name } from "./Names.ts"
 import type { SimSockets } from "./SimSockets.ts"
 import type { Log, Port, Stack, State } from "./Stack.ts"
 import type { Watch } from "./Watch.ts"
@@ -68,6 +69,8 @@ export class SimMember<Services = never> {
   private readonly options: MemberOptions
   private readonly prng: Prng
   private running: Fiber.Fiber<unknown, unknown> | undefined
+  /** It was asked to end. */
+  private isEnding = false
   private looking: Effect.Effect<Look> = Effect.never
 
   constructor(
@@ -101,6 +104,7 @@ export class SimMember<Services = never> {
     const { clockRate, onLog, wallMillis } = this.options
     const machine = this.machine = this.world.machine({ rate: clockRate, wallMillis, onLog })
     this.stopped = undefined
+    this.isEnding = false
     const live = Effect.gen({ self: this }, function*() {
       const services = yield* Layer.build(this.layer(machine))
       const node = Context.get(services, RaftNode.RaftNode)
@@ -113,9 +117,21 @@ export class SimMember<Services = never> {
       if (this.machine !== machine || machine.isDead) return
       this.services = undefined
       this.stopped = Exit.isFailure(exit) ? messageOf(exit.cause) : "ended"
-      this.isDamaged = Exit.isFailure(exit) && isDamage(Cause.squash(exit.cause))
+      this.isDamaged = Exit.isFailure(exit) && reasonsOf(Cause.squash(exit.cause)).includes("Corrupt")
       onLog(`stopped: ${this.stopped}`)
+      this.watch.rules.check(
+        "a member stops for a reason",
+        Exit.isFailure(exit) && exit.cause.reasons.every((reason) => this.mayStopFor(reason)),
+        () => `${name(this.id)} stops: ${this.stopped}`
+      )
     })
+  }
+
+  /** Because it was asked to, or of what was done to its disk. Nothing else: whoever was told to leave goes on until it is taken away, and nobody is told lies. */
+  private mayStopFor(reason: Cause.Reason<unknown>): boolean {
+    if (Cause.isInterruptReason(reason)) return this.isEnding
+    const reasons = reasonsOf(Cause.isFailReason(reason) ? reason.error : reason.defect)
+    return reasons.some((found) => this.disk?.accountsFor(found) === true)
   }
 
   /** The machine stops at once, and loses what was not synced. */
@@ -138,6 +154,7 @@ export class SimMember<Services = never> {
   stop(): void {
     const { machine, running } = this
     if (machine === undefined || running === undefined) return
+    this.isEnding = true
     machine.fork(Fiber.interrupt(running)).addObserver(() => {
       if (this.machine === machine) this.kill()
     })
@@ -253,11 +270,12 @@ export class SimMember<Services = never> {
   }
 }
 
-/** Whoever finds it says so at once, or as the cause of its stop. */
-const isDamage = (error: unknown): boolean =>
-  ((error instanceof LogStore.LogStoreError || error instanceof StateMachine.StateMachineError) &&
-    error.reason === "Corrupt") ||
-  (error instanceof Error && error.cause !== undefined && isDamage(error.cause))
+/** What was wrong with log or state, in the words of their errors: whoever finds it says so at once, or as the cause of its stop. */
+const reasonsOf = (error: unknown): ReadonlyArray<string> => {
+  const isOfStore = error instanceof LogStore.LogStoreError || error instanceof StateMachine.StateMachineError
+  const further = error instanceof Error && error.cause !== undefined ? reasonsOf(error.cause) : []
+  return isOfStore ? [error.reason, ...further] : further
+}
 
 const messageOf = (cause: Cause.Cause<unknown>): string => {
   const error = Cause.squash(cause)
