@@ -38,6 +38,8 @@ export class SimCluster<Services = never> {
   private readonly seen = new WeakMap<Machine, number>()
   private count = 0
   private termSeen: Term = 0
+  /** The term led when all leases were looked at last. */
+  private termLooked: Term = 0
   private jointSeen: Configuration.Configuration | undefined
 
   constructor(
@@ -100,6 +102,18 @@ export class SimCluster<Services = never> {
       if (this.roles.get(member.id) === role) continue
       this.roles.set(member.id, role)
       this.say(`${name(member.id)} ${role}`)
+    }
+    this.lookAtLeases()
+  }
+
+  /** Once somebody new leads: whoever has a lease may have it by the clock alone, and have done nothing since. */
+  private lookAtLeases(): void {
+    const { termLed } = this.watch
+    if (this.termLooked === termLed) return
+    this.termLooked = termLed
+    for (const member of this.members) {
+      const status = member.status()
+      if (status !== undefined) this.watch.lease(member.id, status)
     }
   }
 

@@ -262,7 +262,7 @@ export class SimMember<Services = never> {
         ...machine,
         apply: (commands: Parameters<typeof machine.apply>[0], meta: Parameters<typeof machine.apply>[1]) =>
           Effect.map(machine.apply(commands, meta), (results) => {
-            this.watch.apply(this.id, commands)
+            this.watch.apply(this.id, commands, results)
             return results
           })
       }))

@@ -4,26 +4,41 @@
  *
  * Election safety, log matching, leader completeness, state machine safety (Raft paper, figure 3); no vote and no acknowledgement before the sync that it depends on;
  * no commit without a quorum of durable logs, in both halves of a joint configuration, and on as many disks with its data as was promised; nothing for a witness
- * that is on no such disk, and no data for it; terms, commit and applied indexes never go back; no leader of a later term while one has a lease.
+ * that is on no such disk, and no data for it; terms, commit and applied indexes never go back; no leader without a quorum of votes on disks, and none of a later term
+ * while one has a lease.
  */
 import * as Codec from "@dkv/raft/codec/PeerMessageCodec"
 import { Configuration } from "@dkv/raft"
+import type { AppendReply } from "@dkv/raft/core/Message"
 import type { Entry, EntryHead, LogIndex, LogStore, MemberId, RaftNode, Term } from "@dkv/raft"
 import { Disks, equal } from "./Disks.ts"
 import { name } from "./Names.ts"
 import { Rules } from "./Rules.ts"
+import { Said } from "./Said.ts"
+import type { Shadow } from "./Shadow.ts"
 
 interface Boot {
   /** As of the last look. */
   configuration: Configuration.Configuration | undefined
+  term: Term
   commitIndex: LogIndex
   appliedIndex: LogIndex
+  /** Of the last command, or of the state that stands for it. */
+  commandIndex: LogIndex
 }
 
-/** What was applied at an index, the same everywhere. */
+/** What was applied at an index, and answered, the same everywhere. */
 interface Applied {
   readonly term: Term
   readonly data: Uint8Array
+  readonly result: Uint8Array | undefined
+}
+
+/** Somebody asked for votes. */
+interface Standing {
+  readonly term: Term
+  /** What it may have gone by: it counts the votes by that, however late they come. */
+  readonly configurations: ReadonlyArray<Configuration.Configuration>
 }
 
 export class Watch {
@@ -47,15 +62,17 @@ export class Watch {
   private committed: { readonly index: LogIndex; readonly term: Term } = { index: 0, term: 0 }
   private readonly boots = new Map<MemberId, Boot>()
   private readonly leaders = new Map<Term, MemberId>()
-  /** The last term in which somebody asked for votes. */
-  private readonly stood = new Map<MemberId, Term>()
+  /** When somebody asked for votes last. */
+  private readonly stood = new Map<MemberId, Standing>()
+  private readonly said = new Said()
   /** By member and term: votes that were told. */
   private readonly votes = new Map<string, MemberId>()
 
   /** A machine has started; what its log holds after recovery. */
   booted(id: MemberId, recovered: LogStore.Recovered): void {
     this.disks.booted(id, recovered)
-    this.boots.set(id, { configuration: undefined, commitIndex: 0, appliedIndex: 0 })
+    const { term } = recovered.hardState
+    this.boots.set(id, { configuration: undefined, term, commitIndex: 0, appliedIndex: 0, commandIndex: 0 })
   }
 
   /** The member's disk is gone, and with it what it promised. */
@@ -72,8 +89,8 @@ export class Watch {
       case "TimeoutNow":
         return this.onHandOver(from)
       case "VoteRequest":
-        if (message.preVote || this.stood.get(from) === message.term) return
-        this.stood.set(from, message.term)
+        if (message.preVote || this.stood.get(from)?.term === message.term) return
+        this.stood.set(from, { term: message.term, configurations: this.configurationsOf(from) })
         return this.onStand(from)
       case "VoteReply": {
         if (!message.granted || message.preVote) return
@@ -102,6 +119,7 @@ export class Watch {
           message.index <= shadow.lastIndex,
           () => `${name(from)} acknowledges entry ${message.index}, and its disk ends at ${shadow.lastIndex}`
         )
+        this.holdsWhatIsSaid(from, shadow, message)
         this.rules.check(
           "an answer's term is durable",
           message.term <= shadow.hardState.term,
@@ -113,11 +131,24 @@ export class Watch {
         if (message.state === "installed" && this.disks.witnesses.has(from)) this.witnessed("snapshots taken")
         return
       case "Append":
+        this.said.append(message)
         if (this.disks.witnesses.has(to)) this.told(to, message.entries)
         return this.leads(from, message.term)
       case "Heartbeat":
         return this.leads(from, message.term)
     }
+  }
+
+  /** Whoever acknowledges an entry has that of the leader on its disk, or has taken in a later term's log meanwhile and counts no more. */
+  private holdsWhatIsSaid(id: MemberId, shadow: Shadow, { index, term }: AppendReply): void {
+    const said = this.said.termAt(term, index)
+    if (said === undefined || index < shadow.previousIndex || shadow.hardState.term > term) return
+    const own = shadow.termAt(index)
+    this.rules.check(
+      "an acknowledgement follows its sync",
+      own === said,
+      () => `${name(id)} acknowledges entry ${index} of term ${said}, and its disk has one of term ${own}`
+    )
   }
 
   private told(witness: MemberId, entries: ReadonlyArray<EntryHead>): void {
@@ -144,6 +175,7 @@ export class Watch {
     )
     if (known !== undefined) return
     this.leaders.set(term, id)
+    this.elected(id, term)
     if (term <= this.termLed) return
     this.termLed = term
     const shadow = this.disks.of(id)
@@ -158,19 +190,51 @@ export class Watch {
     }
   }
 
+  /** Somebody leads for the first time in a term. */
+  private elected(id: MemberId, term: Term): void {
+    if (this.disks.of(id) === undefined) return
+    const vote = this.disks.voteOf(id, term)
+    this.rules.check(
+      "a leader's own vote is durable",
+      vote === id,
+      () => `${name(id)} leads term ${term}, and its disk had ${name(vote ?? "")} there`
+    )
+    const standing = this.stood.get(id)
+    // a lone voter asks nobody
+    const configurations = standing?.term === term ? standing.configurations : this.configurationsOf(id)
+    if (configurations.length === 0) return
+    this.rules.check(
+      "a quorum of durable votes elects",
+      configurations.some((configuration) => this.disks.isVotedFor(id, term, configuration)),
+      () => {
+        const voters = [...new Set(configurations.flatMap(Configuration.voterIds))]
+        const votes = voters.map((voter) => `${name(voter)} ${name(this.disks.voteOf(voter, term) ?? "")}`)
+        return `${name(id)} leads term ${term}, where disks vote: ${votes.join(", ")}`
+      }
+    )
+  }
+
+  /** What a member goes by: as of the last look, and the newest on its disk. One that has come since is on its disk before it asks for votes. */
+  private configurationsOf(id: MemberId): ReadonlyArray<Configuration.Configuration> {
+    const seen = this.boots.get(id)?.configuration
+    const newest = this.disks.of(id)?.configurations.at(-1)?.configuration
+    return [seen, newest].filter((configuration) => configuration !== undefined)
+  }
+
   /** Commands that a member's state machine applied, with what they answered. */
-  apply(id: MemberId, commands: ReadonlyArray<Entry.Entry>): void {
+  apply(id: MemberId, commands: ReadonlyArray<Entry.Entry>, results: ReadonlyArray<Uint8Array>): void {
     const boot = this.boots.get(id)
-    for (const entry of commands) {
+    for (const [position, entry] of commands.entries()) {
       this.rules.check(
         "applied indexes grow",
-        boot === undefined || entry.index > boot.appliedIndex,
-        () => `${name(id)} applies entry ${entry.index} after ${boot!.appliedIndex}`
+        boot === undefined || entry.index > boot.commandIndex,
+        () => `${name(id)} applies entry ${entry.index} after ${boot!.commandIndex}`
       )
-      if (boot !== undefined) boot.appliedIndex = entry.index
+      if (boot !== undefined) boot.commandIndex = entry.index
+      const result = results[position]
       const known = this.applied.get(entry.index)
       if (known === undefined) {
-        this.applied.set(entry.index, { term: entry.term, data: entry.data })
+        this.applied.set(entry.index, { term: entry.term, data: entry.data, result })
         if (entry.index > this.lastApplied.index) this.lastApplied = { index: entry.index, term: entry.term }
       } else {
         this.rules.check(
@@ -181,6 +245,12 @@ export class Watch {
               name(id)
             } applies an entry ${entry.index} of term ${entry.term} that differs from the one of term ${known.term} applied elsewhere`
         )
+        // a state machine is deterministic, and whoever leads next has to repeat the answer
+        this.rules.check(
+          "state machine safety",
+          result !== undefined && known.result !== undefined && equal(known.result, result),
+          () => `${name(id)} answers entry ${entry.index} of term ${entry.term} otherwise than somebody else`
+        )
       }
     }
   }
@@ -188,16 +258,11 @@ export class Watch {
   status(id: MemberId, status: RaftNode.Status): void {
     const boot = this.boots.get(id)
     if (boot === undefined) return
-    const before = boot.configuration ?? status.configuration
-    boot.configuration = status.configuration
+    const before = boot.configuration ??= status.configuration
     if (status.role === "Leader") this.leads(id, status.term)
-    if (status.hasLease) {
-      this.rules.check(
-        "nobody leads after a leader that has a lease",
-        this.termLed === status.term,
-        () => `${name(id)} has a lease in term ${status.term}, and term ${this.termLed} has a leader`
-      )
-    }
+    boot.configuration = status.configuration
+    this.lease(id, status)
+    this.grows(id, boot, status)
     if (status.commitIndex === boot.commitIndex) return
     this.rules.check(
       "the commit index grows",
@@ -237,6 +302,37 @@ export class Watch {
     if (holders.length > full.length && full.length * 2 <= configuration.voters.length) {
       this.witnessed("commits that needed one")
     }
+  }
+
+  /** Looks at a lease, which ends without anything happening to the member. */
+  lease(id: MemberId, status: RaftNode.Status): void {
+    if (!status.hasLease) return
+    this.rules.check(
+      "nobody leads after a leader that has a lease",
+      this.termLed === status.term,
+      () => `${name(id)} has a lease in term ${status.term}, and term ${this.termLed} has a leader`
+    )
+  }
+
+  private grows(id: MemberId, boot: Boot, { appliedIndex, commitIndex, term }: RaftNode.Status): void {
+    if (term !== boot.term) {
+      this.rules.check("terms grow", term > boot.term, () => `${name(id)} goes from term ${boot.term} back to ${term}`)
+      boot.term = term
+    }
+    if (appliedIndex === boot.appliedIndex) return
+    this.rules.check(
+      "applied indexes grow",
+      appliedIndex > boot.appliedIndex,
+      () => `${name(id)} takes its applied index back from ${boot.appliedIndex} to ${appliedIndex}`
+    )
+    this.rules.check(
+      "what is applied is committed",
+      appliedIndex <= commitIndex,
+      () => `${name(id)} has applied entry ${appliedIndex}, and takes those up to ${commitIndex} for committed`
+    )
+    boot.appliedIndex = appliedIndex
+    // a snapshot stands for what was applied elsewhere
+    boot.commandIndex = Math.max(boot.commandIndex, appliedIndex)
   }
 
   /** Queues and tables of a member. */

@@ -1,0 +1,365 @@
+/** That each rule of the simulator can be broken, by what members never do: made-up disks, messages and looks. */
+import { Configuration, Entry, EntryKind, VolatileStateMachine } from "@dkv/raft"
+import type { LogStore, RaftNode } from "@dkv/raft"
+import * as Codec from "@dkv/raft/codec/PeerMessageCodec"
+import { Disk } from "@dkv/storage"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, Option } from "effect"
+import { Names, Prng, Run, SimDisk, Stack, Watch } from "../src/simulator/index.ts"
+import type { Rules } from "../src/simulator/index.ts"
+import { counter, load } from "./examples/Counter.ts"
+
+const ids = [1, 2, 3, 4].map(Names.idOf)
+const [a, b, c, d] = ids as [string, string, string, string]
+
+const of = (voters: ReadonlyArray<string>, outgoing: ReadonlyArray<string> = []): Configuration.Configuration => ({
+  ...Configuration.empty,
+  members: ids.map((_, position) => Names.memberOf(position + 1, false)),
+  voters,
+  outgoing
+})
+
+const empty: LogStore.Recovered = {
+  hardState: { term: 0, vote: "" },
+  previousIndex: 0,
+  previousTerm: 0,
+  lastIndex: 0,
+  termRuns: [],
+  configurations: []
+}
+
+const entry = (index: number, term: number, text = ""): Entry.Entry =>
+  Entry.make(index, term, EntryKind.Command, new TextEncoder().encode(text))
+
+const entries = (from: number, to: number, term: number) =>
+  Array.from({ length: to - from + 1 }, (_, position) => entry(from + position, term))
+
+const idle: RaftNode.Status = {
+  id: a,
+  role: "Follower",
+  term: 0,
+  leader: Option.none(),
+  commitIndex: 0,
+  appliedIndex: 0,
+  lastIndex: 0,
+  previousIndex: 0,
+  configuration: of([a, b, c]),
+  copies: 0,
+  peers: [],
+  hasLease: false,
+  removed: false
+}
+
+/** Members with empty disks, and what they do to be looked at. */
+const make = () => {
+  const watch = new Watch.Watch()
+  const status = (id: string, seen: Partial<RaftNode.Status>) => watch.status(id, { ...idle, id, ...seen })
+  const begin = (id: string, ...writes: ReadonlyArray<LogStore.LogWrite>) => watch.disks.writing(id, writes)
+  const write = (id: string, ...writes: ReadonlyArray<LogStore.LogWrite>) => {
+    begin(id, ...writes)
+    watch.disks.written(id, writes)
+  }
+  const vote = (id: string, term: number, candidate: string) =>
+    write(id, { _tag: "HardState", hardState: { term, vote: candidate } })
+  const append = (id: string, added: ReadonlyArray<Entry.Entry>) => write(id, { _tag: "Append", entries: added })
+  const send = (from: string, to: string, message: Parameters<typeof Codec.encode>[0]) =>
+    watch.sent(from, to, Codec.encode(message))
+  const stand = (id: string, term: number) =>
+    send(id, d, { _tag: "VoteRequest", term, lastIndex: 0, lastTerm: 0, preVote: false, transfer: false })
+  const say = (leader: string, term: number, said: ReadonlyArray<Entry.Entry>) => {
+    const head = Codec.encodeAppend({ term, previousIndex: 0, previousTerm: 0, commit: 0, count: said.length })
+    watch.sent(leader, d, Buffer.concat([head, Codec.encodeEntries(said)]))
+  }
+  const acknowledge = (id: string, term: number, index: number) =>
+    send(id, a, { _tag: "AppendReply", term, success: true, index, hintIndex: 0, hintTerm: 0 })
+  for (const id of ids) {
+    watch.booted(id, empty)
+    status(id, {})
+  }
+  /** The rule that was broken, as it is called. */
+  const broken = () => watch.rules.violation?.split(": ")[0]
+  return { watch, status, begin, write, vote, append, stand, say, acknowledge, broken }
+}
+
+describe("a log that comes back", () => {
+  const rule: Rules.Rule = "what was synced survives a restart"
+  /** With entries of term 1 from `previousIndex` on. */
+  const back = (previousIndex: number, lastIndex: number, previousTerm = 1): LogStore.Recovered => ({
+    ...empty,
+    previousIndex,
+    previousTerm: previousIndex === 0 ? 0 : previousTerm,
+    lastIndex,
+    termRuns: lastIndex === previousIndex ? [] : [{ index: previousIndex + 1, term: 1 }]
+  })
+
+  it("may begin later than before, and have what was being written", () => {
+    const { append, begin, broken, watch } = make()
+    append(a, entries(1, 10, 1))
+    begin(a, { _tag: "Append", entries: entries(11, 12, 1) })
+    watch.booted(a, back(4, 11))
+    assert.isUndefined(broken())
+  })
+
+  it("must not end earlier", () => {
+    const { append, broken, watch } = make()
+    append(a, entries(1, 10, 1))
+    watch.booted(a, back(0, 9))
+    assert.strictEqual(broken(), rule)
+  })
+
+  it("is empty behind a reset that was being written, and behind no other place", () => {
+    for (const [resetTo, expected] of [[undefined, rule], [30, rule], [20, undefined]] as const) {
+      const { append, begin, broken, watch } = make()
+      append(a, entries(1, 10, 1))
+      if (resetTo !== undefined) begin(a, { _tag: "Reset", index: resetTo, term: 1 })
+      watch.booted(a, back(20, 20))
+      assert.strictEqual(broken(), expected)
+    }
+  })
+
+  it("has lost its tail if it was compacted up to the middle and has nothing behind that", () => {
+    const { append, broken, watch } = make()
+    append(a, entries(1, 10, 1))
+    watch.booted(a, back(5, 5))
+    assert.strictEqual(broken(), rule)
+  })
+
+  it("goes on differently where that was being written, and nowhere else", () => {
+    for (const isWriting of [false, true]) {
+      const { append, begin, broken, watch } = make()
+      append(a, entries(1, 10, 1))
+      if (isWriting) begin(a, { _tag: "Append", entries: [entry(8, 2)] })
+      watch.booted(a, { ...back(0, 8), termRuns: [{ index: 1, term: 1 }, { index: 8, term: 2 }] })
+      assert.strictEqual(broken(), isWriting ? undefined : rule)
+    }
+  })
+})
+
+describe("votes", () => {
+  it("on a disk do not change within a term", () => {
+    for (const second of [b, "", a]) {
+      const { broken, vote } = make()
+      vote(c, 2, a)
+      vote(c, 2, second)
+      assert.strictEqual(broken(), second === a ? undefined : "one vote per term")
+    }
+  })
+
+  it("that were being written when a machine stopped count if they are there", () => {
+    const { broken, vote, watch } = make()
+    watch.booted(c, { ...empty, hardState: { term: 2, vote: a } })
+    vote(c, 2, b)
+    assert.strictEqual(broken(), "one vote per term")
+  })
+
+  it("of a quorum elect, those of disks that were lost since included", () => {
+    const { broken, say, stand, vote, watch } = make()
+    vote(a, 2, a)
+    stand(a, 2)
+    vote(b, 2, a)
+    watch.lost(b)
+    say(a, 2, [])
+    assert.isUndefined(broken())
+  })
+
+  it("of fewer do not elect", () => {
+    const { broken, say, stand, vote } = make()
+    vote(a, 2, a)
+    stand(a, 2)
+    vote(b, 2, b)
+    say(a, 2, [])
+    assert.strictEqual(broken(), "a quorum of durable votes elects")
+  })
+
+  it("are needed in both halves of a joint configuration", () => {
+    for (const second of [b, d]) {
+      const { broken, stand, status, vote } = make()
+      const configuration = of([a, b, c], [a, d])
+      status(a, { configuration })
+      vote(a, 2, a)
+      stand(a, 2)
+      vote(b, 2, a)
+      vote(second, 2, a)
+      status(a, { configuration, role: "Leader", term: 2 })
+      assert.strictEqual(broken(), second === d ? undefined : "a quorum of durable votes elects")
+    }
+  })
+
+  it("are counted by the configuration in which they were asked for", () => {
+    const { broken, stand, status, vote } = make()
+    vote(a, 2, a)
+    stand(a, 2)
+    vote(b, 2, a)
+    status(a, { configuration: of([a, b, c, d], [b, c, d]), role: "Leader", term: 2 })
+    assert.isUndefined(broken())
+  })
+
+  it("of its own, a leader has on its disk", () => {
+    const { broken, say, stand, vote } = make()
+    stand(a, 2)
+    vote(b, 2, a)
+    vote(c, 2, a)
+    say(a, 2, [])
+    assert.strictEqual(broken(), "a leader's own vote is durable")
+  })
+
+  it("of a lone voter are its own", () => {
+    const { broken, status, vote } = make()
+    const configuration = of([a])
+    status(a, { configuration })
+    vote(a, 2, a)
+    status(a, { configuration, role: "Leader", term: 2 })
+    assert.isUndefined(broken())
+  })
+})
+
+describe("an acknowledgement", () => {
+  /** `a` was elected in term 3, and said that entries 1 and 2 are of that term. */
+  const elected = () => {
+    const made = make()
+    for (const id of [a, b, c]) made.vote(id, 3, a)
+    made.stand(a, 3)
+    made.say(a, 3, entries(1, 2, 3))
+    return made
+  }
+
+  it("is for what the leader has said", () => {
+    for (const term of [2, 3]) {
+      const { acknowledge, append, broken } = elected()
+      append(b, entries(1, 2, term))
+      acknowledge(b, 3, 2)
+      assert.strictEqual(broken(), term === 3 ? undefined : "an acknowledgement follows its sync")
+    }
+  })
+
+  it("is not before the entry", () => {
+    const { acknowledge, append, broken } = elected()
+    append(b, entries(1, 1, 3))
+    acknowledge(b, 3, 2)
+    assert.strictEqual(broken(), "an acknowledgement follows its sync")
+  })
+
+  it("of a leadership that is over may be late", () => {
+    const { acknowledge, append, broken, vote } = elected()
+    append(b, entries(1, 2, 3))
+    vote(b, 4, c)
+    append(b, [entry(2, 4), entry(3, 4)])
+    acknowledge(b, 3, 2)
+    assert.isUndefined(broken())
+  })
+})
+
+describe("what a member says of itself", () => {
+  const cases: ReadonlyArray<readonly [Rules.Rule, ReadonlyArray<Partial<RaftNode.Status>>]> = [
+    ["terms grow", [{ term: 2 }, { term: 1 }]],
+    ["the commit index grows", [{ commitIndex: 2 }, { commitIndex: 1 }]],
+    ["applied indexes grow", [{ commitIndex: 2, appliedIndex: 2 }, { commitIndex: 2, appliedIndex: 1 }]],
+    ["what is applied is committed", [{ commitIndex: 2, appliedIndex: 3 }]]
+  ]
+  for (const [rule, looks] of cases) {
+    it(`${rule}, or it is noticed`, () => {
+      const { broken, status } = make()
+      for (const seen of looks) status(a, seen)
+      assert.strictEqual(broken(), rule)
+    })
+  }
+
+  it("a term that its disk had is not gone after a restart", () => {
+    const { broken, status, vote, watch } = make()
+    vote(a, 2, "")
+    watch.booted(a, { ...empty, hardState: { term: 2, vote: "" } })
+    status(a, { term: 1 })
+    assert.strictEqual(broken(), "terms grow")
+  })
+
+  it("a lease that lasts by the clock alone is looked at too", () => {
+    const { broken, watch } = make()
+    watch.termLed = 3
+    watch.lease(a, { ...idle, role: "Leader", term: 2, hasLease: true })
+    assert.strictEqual(broken(), "nobody leads after a leader that has a lease")
+  })
+})
+
+describe("what is applied", () => {
+  const result = (text: string) => [new TextEncoder().encode(text)]
+
+  it("is answered alike everywhere", () => {
+    for (const answer of ["one", "two"]) {
+      const { broken, watch } = make()
+      watch.apply(a, [entry(1, 1, "x")], result("one"))
+      watch.apply(b, [entry(1, 1, "x")], result(answer))
+      assert.strictEqual(broken(), answer === "one" ? undefined : "state machine safety")
+    }
+  })
+
+  it("is not applied again after a snapshot that has it", () => {
+    const { broken, status, watch } = make()
+    status(a, { commitIndex: 5, appliedIndex: 5 })
+    watch.apply(a, [entry(5, 1)], result(""))
+    assert.strictEqual(broken(), "applied indexes grow")
+  })
+})
+
+describe("a disk", () => {
+  const open = Effect.fnUntraced(function*() {
+    const sim = new SimDisk.SimDisk("/log", 0)
+    const disk = yield* Effect.provide(Effect.service(Disk.Disk), sim.layer)
+    yield* disk.makeDirectory("/log")
+    const file = yield* disk.open("/log/a", { access: "write", create: "new", durableWrites: true })
+    return { sim, file, write: Effect.ignore(file.write(0, [new Uint8Array(10).fill(1)])) }
+  })
+
+  it.effect("accounts for the errors that were made to happen, and that did happen", () =>
+    Effect.gen(function*() {
+      for (const reason of ["Io", "Full"] as const) {
+        const { sim, write } = yield* open()
+        if (reason === "Io") sim.failSync()
+        else sim.fill()
+        assert.isFalse(sim.accountsFor(reason))
+        yield* write
+        assert.isTrue(sim.accountsFor(reason))
+        assert.isFalse(sim.accountsFor("Corrupt"))
+        sim.heal()
+        yield* sim.kill
+        assert.isFalse(sim.accountsFor(reason))
+      }
+    }))
+
+  it.effect("accounts for no error that nobody made", () =>
+    Effect.gen(function*() {
+      const { file, sim, write } = yield* open()
+      yield* file.close
+      yield* write
+      assert.isFalse(sim.accountsFor("Io"))
+    }))
+
+  it.effect("accounts for damage as long as it lasts", () =>
+    Effect.gen(function*() {
+      const { sim, write } = yield* open()
+      yield* write
+      assert.isTrue(sim.rot(new Prng.Prng(1)))
+      yield* sim.kill
+      assert.isTrue(sim.accountsFor("Corrupt"))
+      assert.isFalse(sim.accountsFor("Io"))
+    }))
+})
+
+describe("a member that stops by itself", () => {
+  it("has to say why, even if it never happens again", () => {
+    let wasSilent = false
+    const silentOnce = Layer.effect(
+      VolatileStateMachine.VolatileStateMachine,
+      Effect.map(Effect.service(VolatileStateMachine.VolatileStateMachine), (machine) => ({
+        ...machine,
+        apply: (commands: Parameters<typeof machine.apply>[0]) =>
+          Effect.map(machine.apply(commands), (results) => {
+            if (wasSilent || results.length === 0) return results
+            wasSilent = true
+            return results.slice(1)
+          })
+      }))
+    ).pipe(Layer.provide(counter))
+    const { failure } = Run.run(1, { stack: { ...Stack.kv, state: Stack.volatile(silentOnce), load } })
+    assert.match(failure ?? "", /^a member stops for a reason: .* the state machine answered/)
+  })
+})
