@@ -13,6 +13,9 @@ import * as Turbulence from "./Turbulence.ts"
 /** How long a process lives that dies again and again, and is started again at once. */
 const lifeMeanMillis = 200
 
+/** After a power cut one machine is up so much later than another. */
+const staggerMeanMillis = 200
+
 export class Faults<Services> {
   private readonly scene: Scene<Services>
 
@@ -72,6 +75,13 @@ export class Faults<Services> {
         if (kind === "crash") member.crash()
         else member.kill()
         later(() => member.boot())
+        return
+      case "blackout":
+        for (const each of cluster.members) {
+          each.crash()
+          const offMillis = millis + prng.exponential(staggerMeanMillis)
+          world.after(offMillis, () => scene.isOver || each.boot())
+        }
         return
       case "crashLoop": {
         const until = world.now + millis

@@ -1,4 +1,7 @@
-/** What a run is like: everything is drawn from the seed, "none" of a fault included, so that each fault is also seen without the others (swarm testing). */
+/**
+ * What a run is like: everything is drawn from the seed, "none" of a fault included, so that each fault is also seen without the others, and the cluster without any (swarm
+ * testing; Groce et al., ISSTA 2012).
+ */
 import type { ClusterSettings } from "@dkv/raft"
 import { clockDriftMax } from "@dkv/raft/core/Lease"
 import type { Prng } from "./Prng.ts"
@@ -61,6 +64,7 @@ export const faultKinds = [
   "lostDisk",
   "fullDisk",
   "crashLoop",
+  "blackout",
   "configure",
   "stop",
   "cutClient",
@@ -114,6 +118,13 @@ export const without = (options: Options, left: ReadonlyArray<Part>): Options =>
   }
 }
 
+/** Whether nothing goes wrong in the run but what time brings: then every call must be carried out. */
+export const isCalm = ({ meanMillis, network: { duplicate, loss, reorder } }: Options): boolean =>
+  loss === 0 && duplicate === 0 && reorder === 0 && faultKinds.every((kind) => meanMillis[kind] === Infinity)
+
+/** Which part of the kinds of fault that strike on their own a steady run has: none, one or two, some, many. */
+const shares = [0, 0.05, 0.15, 0.4, 0.4]
+
 export const draw = (prng: Prng): Options => {
   const options = drawSteady(prng)
   return prng.chance(0.5) ? turbulent(prng, options) : options
@@ -135,21 +146,24 @@ const turbulent = (prng: Prng, options: Options): Options => {
   const hops = (counts: ReadonlyArray<number>) => hopMillis * prng.pick(counts)
   // a lease has to last longer than it takes to start again and be elected
   const electionTimeoutMillis = regime === "revote" ? 1000 : 300
+  const members = regime === "revote" ? 5 : prng.pick([3, 3, 5])
   const calm = {
     ...options,
     millis: 60_000,
     operations: 300,
     clients: 1 + prng.below(2),
-    members: prng.pick([3, 3, 5]),
+    members,
     witnesses: 0,
     electionTimeoutMillis,
     heartbeatMillis: electionTimeoutMillis / 10,
     messageEntriesMax: 1
   }
   const means = { ...none, kill: prng.chance(0.2) ? 5000 : Infinity }
+  // fewer voters that may be elected, and fewer copies
+  const withWitnesses = { ...calm, witnesses: prng.chance(0.25) ? 1 + prng.below((members - 1) / 2) : 0 }
   switch (regime) {
     case "topple":
-      return { ...calm, meanMillis: { ...means, topple: hops([1, 3, 10]) } }
+      return { ...withWitnesses, meanMillis: { ...means, topple: hops([1, 3, 10]) } }
     case "seesaw": {
       // of three members, two are enough
       const writers = { operations: 900, clients: 4, callers: 3, members: 5 }
@@ -157,24 +171,33 @@ const turbulent = (prng: Prng, options: Options): Options => {
     }
     case "freeze": {
       const readers = { millis: 30_000, operations: 900, clients: 4, callers: 3, keys: 2 }
-      return { ...calm, ...readers, meanMillis: { ...means, freeze: prng.pick([300, 1000]) } }
+      return { ...withWitnesses, ...readers, meanMillis: { ...means, freeze: prng.pick([300, 1000]) } }
     }
     case "revote":
       // of three, nobody is elected in a term that the other one has voted in
-      return { ...calm, members: 5, meanMillis: { ...means, revote: hops([3, 10, 30]) } }
+      return { ...withWitnesses, meanMillis: { ...means, revote: hops([3, 10, 30]) } }
     case "reform":
       return { ...calm, meanMillis: { ...means, reform: hops([0.1, 0.3, 1]) } }
     case "decay":
-      return { ...calm, millis: 30_000, meanMillis: { ...means, rot: 2000, misdirect: 4000, promote: 4000 } }
+      return {
+        ...withWitnesses,
+        // a disk with the only copy may not go bad
+        witnesses: members === 5 ? Math.min(1, withWitnesses.witnesses) : 0,
+        millis: 30_000,
+        meanMillis: { ...means, rot: 2000, misdirect: 4000, promote: 4000 }
+      }
   }
 }
 
 const drawSteady = (prng: Prng): Options => {
   const orNone = (value: number) => prng.chance(0.5) ? value : 0
+  const share = prng.pick(shares)
+  const noise = share === 0 ? 0.3 : 0.5
+  const orQuiet = (value: number) => prng.chance(noise) ? value : 0
   const electionTimeoutMillis = prng.pick([300, 1000, 1000])
   const delayMinMillis = prng.between(0.05, 5)
   const meanMillis = Object.fromEntries(
-    faultKinds.map((kind) => [kind, !isFollowUp(kind) && prng.chance(0.4) ? prng.between(1500, 15_000) : Infinity])
+    faultKinds.map((kind) => [kind, !isFollowUp(kind) && prng.chance(share) ? prng.between(1500, 15_000) : Infinity])
   ) as Options["meanMillis"]
   const members = prng.pick([1, 3, 3, 3, 4, 5, 5])
   return {
@@ -196,9 +219,9 @@ const drawSteady = (prng: Prng): Options => {
     network: {
       delayMinMillis,
       delayMeanMillis: delayMinMillis + prng.between(0.1, 20),
-      loss: orNone(prng.between(0, 0.1)),
-      duplicate: orNone(prng.between(0, 0.1)),
-      reorder: orNone(prng.between(0, 0.2))
+      loss: orQuiet(prng.between(0, 0.1)),
+      duplicate: orQuiet(prng.between(0, 0.1)),
+      reorder: orQuiet(prng.between(0, 0.2))
     },
     sockets: {
       delayMinMillis: prng.between(0.05, 5),

@@ -15,6 +15,9 @@ import { Watch } from "./Watch.ts"
 import type { Machine } from "./World.ts"
 import { World } from "./World.ts"
 
+/** How long a member that was removed goes on. */
+const removalMeanMillis = 1000
+
 export class SimCluster<Services = never> {
   readonly world: World
   readonly network: SimNetwork
@@ -33,6 +36,7 @@ export class SimCluster<Services = never> {
   private readonly stack: Stack<Services>
   private readonly options: Options
   private readonly trace: ((line: string) => void) | undefined
+  private readonly removed = new WeakSet<SimMember<Services>>()
   private readonly roles = new Map<MemberId, string>()
   /** Steps of each machine when it was looked at last. */
   private readonly seen = new WeakMap<Machine, number>()
@@ -96,7 +100,7 @@ export class SimCluster<Services = never> {
         this.onLeader(member, status.term)
       }
       if (status.role === "Leader" && Configuration.isJoint(status.configuration)) this.begun(status)
-      if (status.removed) this.retire(member)
+      if (status.removed) this.retireSoon(member)
       if (this.trace === undefined) continue
       const role = `${status.role} in term ${status.term}, ${describe(status.configuration)}`
       if (this.roles.get(member.id) === role) continue
@@ -131,6 +135,16 @@ export class SimCluster<Services = never> {
     })
   }
 
+  /** Who was removed goes on until it notices (`removalCheckMillis` of `@dkv/member`). */
+  private retireSoon(member: SimMember<Services>): void {
+    if (this.removed.has(member)) return
+    this.removed.add(member)
+    this.say(`${name(member.id)} was removed`)
+    this.world.after(this.prng.exponential(removalMeanMillis), () => {
+      if (!member.isRetired) this.retire(member)
+    })
+  }
+
   /** The member is never started again. */
   retire(member: SimMember<Services>): void {
     this.say(`${name(member.id)} is gone for good`)
@@ -148,12 +162,18 @@ export class SimCluster<Services = never> {
       witness,
       address: memberOf(number, witness).clientAddress,
       founding,
-      clockRate: 1 + this.prng.between(-this.options.clockDrift, this.options.clockDrift),
+      clockRate: 1 + this.drift(),
       wallMillis: 1_700_000_000_000 + this.prng.between(-10_000, 10_000),
       onLog: (message) => this.say(`m${number} ${message}`)
     })
     this.members.push(member)
     return member
+  }
+
+  /** Of one clock in two as much as may be: that is what leases are closest to failing at. */
+  private drift(): number {
+    const { options: { clockDrift }, prng } = this
+    return prng.chance(0.5) ? prng.pick([-clockDrift, clockDrift]) : prng.between(-clockDrift, clockDrift)
   }
 }
 
