@@ -30,8 +30,6 @@ export class SimClient {
   machine: Machine | undefined
   /** What it was given. */
   endpoints: ReadonlyArray<string> = []
-  /** Pauses so far, and ends of pauses. */
-  pauses = 0
   private service: Service | undefined
   private running: Fiber.Fiber<unknown, unknown> | undefined
   private readonly world: World
@@ -91,12 +89,10 @@ export class SimClient {
   }
 
   pause(): void {
-    this.pauses++
     this.machine?.pause()
   }
 
   resume(): void {
-    this.pauses++
     this.machine?.resume()
   }
 

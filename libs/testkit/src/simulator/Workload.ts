@@ -13,6 +13,7 @@ import { describe, isWrite } from "../linearizability/KvModel.ts"
 import * as Picture from "../linearizability/Picture.ts"
 import { collect, pauseMeanMillis, restCallers } from "./Load.ts"
 import type { Load, Verdict } from "./Load.ts"
+import { isCalm } from "./Options.ts"
 import type { Options } from "./Options.ts"
 import type { Prng } from "./Prng.ts"
 import { SimClient } from "./SimClient.ts"
@@ -24,6 +25,9 @@ import { name } from "./Names.ts"
 /** A call may end so long after its deadline, by the client's own clock: it looks every now and then. */
 const lateMillis = 50
 const clockRateMin = 0.98
+
+/** Where nothing fails, every call is carried out that is made so long after the first leader was there. */
+const calmAfterMillis = 2000
 
 /** A caller whose client is down tries again after so long. */
 const downMillis = 100
@@ -38,6 +42,10 @@ export class Workload implements Load<Kv.Kv> {
   private readonly prng: Prng
   private issued = 0
   private values = 0
+  private readonly isCalm: boolean
+  private ledSince = Infinity
+  /** From now on members may be gone for good. */
+  private isProbing = false
   /** A write and a read were carried out after `probe` was called. */
   private isAnswered = false
   /** Mod revisions that were seen, for comparisons that have a chance to succeed. */
@@ -47,6 +55,7 @@ export class Workload implements Load<Kv.Kv> {
     this.cluster = cluster
     this.options = options
     this.prng = cluster.world.prng.fork()
+    this.isCalm = isCalm(options)
     cluster.clients = Array.from(
       { length: options.clients },
       (_, number) => this.client(`c${number}`, this.some(this.prng.chance(options.loyal) ? 1 : Infinity))
@@ -63,6 +72,7 @@ export class Workload implements Load<Kv.Kv> {
 
   /** Writes, then reads everything, through a client that knows all members, again and again until both are answered; it then helps to make the calls that are left. */
   probe(): void {
+    this.isProbing = true
     const client = this.client("probe", this.some(Infinity))
     client.boot()
     const write = (): void =>
@@ -216,16 +226,23 @@ export class Workload implements Load<Kv.Kv> {
     use: (service: Service, timeoutMillis: number) => Effect.Effect<A, ClientError>,
     answered: (outcome: A | "Unknown" | "Failed") => void
   ): void {
-    const { cluster: { watch: { rules }, world }, prng } = this
+    const { cluster: { watch, world }, prng } = this
+    const { rules } = watch
     const timeoutMillis = prng.pick([1000, 5000, 5000, 5000])
-    const { pauses } = client
-    const late = world.after((timeoutMillis + lateMillis) / clockRateMin, () => {
-      const wasPaused = client.pauses > pauses || client.machine?.isPaused === true
-      rules.check("a call ends by its deadline", wasPaused, () => `a ${kind} of ${timeoutMillis} ms at ${client.name}`)
-    })
+    const endWatch = this.watchDeadline(client, timeoutMillis, `a ${kind} of ${timeoutMillis} ms`)
+    if (watch.termLed > 0) this.ledSince = Math.min(this.ledSince, world.now)
+    const mayFail = !this.isCalm || world.now < this.ledSince + calmAfterMillis ||
+      (kind === "read" && this.knowsOnlyWitnesses(client))
     client.call(kind === "rare" ? "rare" : "hot", (service) => use(service, timeoutMillis), (exit) => {
-      late()
+      endWatch()
       rules.check("a call ends by its deadline", true, () => "")
+      if (!mayFail && !this.isProbing) {
+        rules.check(
+          "a call is carried out where nothing fails",
+          exit !== undefined && Exit.isSuccess(exit),
+          () => `a ${kind} of ${timeoutMillis} ms at ${client.name}`
+        )
+      }
       if (exit === undefined) return answered(kind === "write" ? "Unknown" : "Failed")
       if (Exit.isSuccess(exit)) return answered(exit.value)
       const error = exit.cause.reasons.find(Cause.isFailReason)?.error
@@ -237,6 +254,25 @@ export class Workload implements Load<Kv.Kv> {
       )
       answered(reason === "Unavailable" ? "Failed" : "Unknown")
     })
+  }
+
+  private knowsOnlyWitnesses({ endpoints }: SimClient): boolean {
+    return this.cluster.members.every(({ address, witness }) => witness || !endpoints.includes(address))
+  }
+
+  /** Looks once a call must have ended; one that was open across a pause has as long again from the end of that. How to stop looking. */
+  private watchDeadline(client: SimClient, timeoutMillis: number, call: string): () => void {
+    const { cluster: { watch: { rules }, world } } = this
+    const { machine } = client
+    const limitMillis = (timeoutMillis + lateMillis) / clockRateMin
+    const lookAt = (at: number): () => void =>
+      world.after(at - world.now, () => {
+        const since = machine?.isPaused === true ? world.now : machine?.resumedAt ?? 0
+        if (since + limitMillis > world.now) stop = lookAt(since + limitMillis)
+        else rules.check("a call ends by its deadline", false, () => `${call} at ${client.name}`)
+      })
+    let stop = lookAt(world.now + limitMillis)
+    return () => stop()
   }
 }
 

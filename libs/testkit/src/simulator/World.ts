@@ -160,6 +160,8 @@ export interface MachineOptions {
 export class Machine {
   isDead = false
   isPaused = false
+  /** When it went on after its last pause. */
+  resumedAt = -Infinity
   /** Tasks run here so far: as long as it stays the same, nothing has changed here. */
   steps = 0
   /** What became runnable during a pause. */
@@ -206,6 +208,7 @@ export class Machine {
   resume(): void {
     if (!this.isPaused) return
     this.isPaused = false
+    this.resumedAt = this.world.now
     const { waiting } = this
     this.waiting = []
     for (const run of waiting) this.world.schedule(run, this)
