@@ -135,13 +135,25 @@ export class SimCluster<Services = never> {
     })
   }
 
+  /** It is out of the cluster, and may not know it yet. */
+  wasRemoved(member: SimMember<Services>): boolean {
+    return this.removed.has(member)
+  }
+
   /** Who was removed goes on until it notices (`removalCheckMillis` of `@dkv/member`). */
   private retireSoon(member: SimMember<Services>): void {
     if (this.removed.has(member)) return
     this.removed.add(member)
     this.say(`${name(member.id)} was removed`)
     this.world.after(this.prng.exponential(removalMeanMillis), () => {
-      if (!member.isRetired) this.retire(member)
+      if (member.isRetired) return
+      // somebody who asked for it before may have had it taken in again
+      const isBack = this.members.some((other) => {
+        const status = other.status()
+        return status?.role === "Leader" && Configuration.find(status.configuration, member.id) !== undefined
+      })
+      if (isBack || member.status()?.removed === false) this.removed.delete(member)
+      else this.retire(member)
     })
   }
 
