@@ -49,15 +49,22 @@ export const strike = <Services>(
       return
     case "killClient":
     case "crashClient":
-    case "closeClient":
       if (kind === "killClient") client.kill()
-      else if (kind === "crashClient") client.vanish()
-      else client.close()
-      later(() => {
-        // one that closes may still be at it
+      else client.vanish()
+      later(() => client.boot())
+      return
+    case "closeClient": {
+      const { machine } = client
+      const isPatient = prng.chance(0.5)
+      const again = () => {
+        // it may still be at it
+        if (isPatient && machine !== undefined && client.machine === machine) return void later(again)
         client.kill()
         client.boot()
-      })
+      }
+      client.close()
+      later(again)
       return
+    }
   }
 }

@@ -62,14 +62,19 @@ export class Faults<Services> {
     const who = kind.endsWith("Client") ? client?.name ?? "nobody" : name(member.id)
     cluster.say(`fault ${kind} ${who} ${millis.toFixed(0)} ms`)
     switch (kind) {
-      case "stop":
-        member.stop()
-        later(() => {
+      case "stop": {
+        const { machine } = member
+        const isPatient = prng.chance(0.5)
+        const again = () => {
           // it may still be at it
+          if (isPatient && machine !== undefined && member.machine === machine) return void later(again)
           member.kill()
           member.boot()
-        })
+        }
+        member.stop()
+        later(again)
         return
+      }
       case "crash":
       case "kill":
         if (kind === "crash") member.crash()
@@ -136,7 +141,7 @@ export class Faults<Services> {
       }
       case "slowDisk":
         if (member.disk === undefined) return false
-        member.disk.slow(prng.pick([20, 200, 5000, 60_000]))
+        member.disk.slow(prng.pick([20, 200, 5000, 60_000]), world.now)
         later(() => member.speedUpDisk())
         return
       case "failSync":
@@ -152,17 +157,13 @@ export class Faults<Services> {
         member.machine?.jump(prng.between(-3_600_000, 3_600_000))
         return
       case "transfer":
-        cluster.operator.transfer(member.id)
-        return
+        return cluster.operator.transfer(member.id)
       case "join":
-        cluster.operator.join()
-        return
+        return cluster.operator.join()
       case "leave":
-        cluster.operator.leave(member.id)
-        return
+        return cluster.operator.leave(member.id)
       case "configure":
-        cluster.operator.configure(prng.chance(0.7))
-        return
+        return cluster.operator.configure(prng.chance(0.7))
       case "lostDisk":
         return cluster.operator.loseDisk(member)
       case "fullDisk": {

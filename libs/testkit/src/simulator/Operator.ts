@@ -1,7 +1,9 @@
 /** Whoever operates a cluster: members join, leave, are replaced, and come back under a new id when their disk was lost or has gone bad. */
-import { Configuration, RaftNode } from "@dkv/raft"
-import type { MemberId } from "@dkv/raft"
-import { Context, Effect, Exit, Option } from "effect"
+import { Configuration, Limits, RaftNode } from "@dkv/raft"
+import type { MemberId, MembershipError } from "@dkv/raft"
+import { Cause, Context, Exit, Option } from "effect"
+import type { Effect } from "effect"
+import * as Deadline from "./Deadline.ts"
 import { memberOf, name, numberOf } from "./Names.ts"
 import type { Options } from "./Options.ts"
 import type { SimCluster } from "./SimCluster.ts"
@@ -15,6 +17,15 @@ const retryMillis = 500
 /** After so long nothing comes any more of a change that was asked for. */
 const changeMillis = 15_000
 
+/** A copy of what was forwarded, and answered, may come so much later. */
+const echoMillis = 500
+
+/** Whoever answers looks at deadlines every now and then. */
+const lateMillis = 200
+
+/** `done`, or why not. */
+type Answer = "done" | MembershipError["reason"] | "Defect"
+
 export class Operator<Services> {
   private readonly cluster: SimCluster<Services>
   private readonly options: Options
@@ -25,6 +36,7 @@ export class Operator<Services> {
   private damaged: { readonly member: SimMember<Services>; readonly boots: number } | undefined
   private isRetired = false
   private readonly changesUnderWay = new Set<RaftNode.MembershipChange>()
+  private readonly tally = new Map<string, number>()
 
   constructor(cluster: SimCluster<Services>, options: Options) {
     this.cluster = cluster
@@ -50,25 +62,31 @@ export class Operator<Services> {
     }
   }
 
-  transfer(to: MemberId): void {
-    this.ask((node) => Effect.ignore(node.transferLeadership(Option.some(to))), () => {})
+  /** What came of the changes that were asked for, and how often. */
+  get changes(): ReadonlyMap<string, number> {
+    return this.tally
+  }
+
+  /** This and the other changes: false if nothing was asked. */
+  transfer(to: MemberId): boolean {
+    return this.ask("Transfer", (node) => node.transferLeadership(Option.some(to)), (said) => {
+      this.cluster.say(`Transfer ${name(to)}: ${said}`)
+    })
   }
 
   /** A leader is asked to give leadership to whomever it likes. */
   handOver(leader: SimMember<Services>): void {
-    const { machine, services } = leader
-    if (services === undefined) return
-    machine?.fork(Effect.ignore(Context.get(services, RaftNode.RaftNode).transferLeadership(Option.none())))
+    this.askOf(leader, "Transfer", (node) => node.transferLeadership(Option.none()), () => {})
   }
 
   /** Somebody new comes, to be promoted by the leader or, now and then, by hand. */
-  join(): void {
-    if (this.isRebuilding || this.cluster.members.length >= membersMax) return
+  join(): boolean {
+    if (this.isRebuilding || this.cluster.members.length >= membersMax) return false
     const witness = this.options.witnesses > 0 && this.cluster.prng.chance(0.3)
     const member = this.cluster.add(Option.none(), witness)
     member.boot()
     const autoPromote = this.cluster.prng.chance(0.7)
-    this.enroll(member, Option.none(), autoPromote)
+    return this.enroll(member, Option.none(), autoPromote)
   }
 
   /** A learner that stands by becomes a voter. False if there is none. */
@@ -79,17 +97,20 @@ export class Operator<Services> {
         !autoPromote && !Configuration.isVoter(configuration, id)
       ) ?? []
     if (this.isRebuilding || waiting.length === 0) return false
-    this.change({ _tag: "Promote", id: this.cluster.prng.pick(waiting).id, force: this.cluster.prng.chance(0.3) })
-    return true
+    return this.change({
+      _tag: "Promote",
+      id: this.cluster.prng.pick(waiting).id,
+      force: this.cluster.prng.chance(0.3)
+    })
   }
 
   /** Turns leases on or off, where the clocks allow it. */
-  configure(leaderLeases: boolean): void {
-    if (this.options.leaderLeases) this.change({ _tag: "Configure", settings: { leaderLeases } })
+  configure(leaderLeases: boolean): boolean {
+    return this.options.leaderLeases && this.change({ _tag: "Configure", settings: { leaderLeases } })
   }
 
-  leave(id: MemberId): void {
-    if (!this.isRebuilding) this.change({ _tag: "Leave", id, force: false })
+  leave(id: MemberId): boolean {
+    return !this.isRebuilding && this.change({ _tag: "Leave", id, force: false })
   }
 
   /** Somebody new learns, and is promoted by nobody but `promote`. */
@@ -105,7 +126,9 @@ export class Operator<Services> {
     const { configuration } = this.leading ?? {}
     if (configuration === undefined || configuration.members.length > configuration.voters.length) return
     // whoever was to come before, and did not, tries again
-    const waiting = this.cluster.members.find(({ id }) => Configuration.find(configuration, id) === undefined)
+    const waiting = this.cluster.members.find((member) =>
+      Configuration.find(configuration, member.id) === undefined && !this.cluster.wasRemoved(member)
+    )
     const member = waiting ?? this.cluster.add(Option.none(), false)
     member.boot()
     this.enroll(member, Option.some(this.cluster.prng.pick(configuration.voters)))
@@ -204,30 +227,72 @@ export class Operator<Services> {
     return this.cluster.leader?.status()
   }
 
-  private enroll(member: SimMember<Services>, replaces: Option.Option<MemberId>, autoPromote = true): void {
-    this.change({ _tag: "Join", member: { ...memberOf(numberOf(member.id), member.witness), autoPromote }, replaces })
+  private enroll(member: SimMember<Services>, replaces: Option.Option<MemberId>, autoPromote = true): boolean {
+    return this.change({
+      _tag: "Join",
+      member: { ...memberOf(numberOf(member.id), member.witness), autoPromote },
+      replaces
+    })
   }
 
-  private change(wish: RaftNode.MembershipChange): void {
+  private change(wish: RaftNode.MembershipChange): boolean {
+    const { cluster: { world }, changesUnderWay } = this
     const what = wish._tag === "Configure"
       ? JSON.stringify(wish.settings)
       : name("id" in wish ? wish.id : wish.member.id)
-    this.changesUnderWay.add(wish)
-    this.cluster.world.after(changeMillis, () => this.changesUnderWay.delete(wish))
-    this.ask((node) => Effect.exit(node.changeMembership(wish)), (exit) => {
-      const said = Exit.isSuccess(exit) ? "done" : String(Exit.isFailure(exit) ? exit.cause.reasons[0] : "")
+    changesUnderWay.add(wish)
+    const over = () => void changesUnderWay.delete(wish)
+    const isAsked = this.ask(wish._tag, (node) => node.changeMembership(wish), (said) => {
       this.cluster.say(`${wish._tag} ${what}: ${said}`)
+      if (isOver(wish, said)) world.after(echoMillis, over)
     })
+    if (isAsked) world.after(changeMillis, over)
+    else over()
+    return isAsked
   }
 
-  /** Asks any member that runs. */
-  private ask<A>(use: (node: RaftNode.RaftNode["Service"]) => Effect.Effect<A>, answered: (answer: A) => void): void {
+  /** Asks any member that runs. False if there is none. */
+  private ask<A>(what: string, use: Use<A>, answered: (said: Answer) => void): boolean {
     const member = this.cluster.prng.shuffled(this.cluster.members).find(({ machine, services }) =>
       machine?.isPaused === false && services !== undefined
     )
-    if (member === undefined) return
-    member.machine!.fork(use(Context.get(member.services!, RaftNode.RaftNode))).addObserver((exit) => {
-      if (Exit.isSuccess(exit)) answered(exit.value)
+    return member !== undefined && this.askOf(member, what, use, answered)
+  }
+
+  /** Asks a member, counts what it says, and holds it to its deadline. */
+  private askOf<A>(
+    member: SimMember<Services>,
+    what: string,
+    use: Use<A>,
+    answered: (said: Answer) => void
+  ): boolean {
+    const { watch: { rules }, world } = this.cluster
+    const { machine, services } = member
+    if (machine === undefined || services === undefined) return false
+    const rule = "a change is answered by its deadline"
+    // by the clock of the member, which may be slow
+    const limitMillis = (Limits.callTimeoutMillis + lateMillis) / (1 - this.options.clockDrift)
+    const endWatch = Deadline.watch(world, machine, limitMillis, () => {
+      // who has stopped owes nothing
+      if (!machine.isDead && member.services === services) rules.check(rule, false, () => `${what} at ${name(member.id)}`)
     })
+    machine.fork(use(Context.get(services, RaftNode.RaftNode))).addObserver((exit) => {
+      endWatch()
+      rules.check(rule, true, () => "")
+      const said = answerOf(exit)
+      const counted = said === "done" ? "done" : said === "Unknown" ? "unknown" : `refused: ${said}`
+      this.tally.set(`${what} ${counted}`, (this.tally.get(`${what} ${counted}`) ?? 0) + 1)
+      answered(said)
+    })
+    return true
   }
 }
+
+type Use<A> = (node: RaftNode.RaftNode["Service"]) => Effect.Effect<A, MembershipError>
+
+const answerOf = <A>(exit: Exit.Exit<A, MembershipError>): Answer =>
+  Exit.isSuccess(exit) ? "done" : exit.cause.reasons.find(Cause.isFailReason)?.error.reason ?? "Defect"
+
+/** Whether nothing can come of a change any more that was answered so. Who takes a place comes first; who had it goes later. */
+const isOver = (wish: RaftNode.MembershipChange, said: Answer): boolean =>
+  said === "done" ? wish._tag !== "Join" || Option.isNone(wish.replaces) : said !== "Unknown" && said !== "Defect"

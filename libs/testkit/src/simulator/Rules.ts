@@ -33,11 +33,13 @@ export const names = [
   "what is read is what was written",
   // members
   "a member stops for a reason",
+  "a member that is asked to stop does so in time",
   "queues stay within their limits",
   // clients
   "a call ends by its deadline",
   "a call fails in words that fit",
-  "a client that closes ends its calls"
+  "a client that closes ends its calls",
+  "a client that is asked to close does so in time"
 ] as const
 
 export type Rule = typeof names[number]

@@ -14,8 +14,13 @@ export interface ClientOptions {
   readonly endpoints: () => ReadonlyArray<string>
   /** It was closed in order, and left so many calls open. */
   readonly onClosed: (callsLeft: number) => void
+  /** It was asked to close, and goes on. */
+  readonly onStuck: () => void
   readonly onLog: (message: string) => void
 }
+
+/** A client that is asked to close has so long: it waits for nobody. */
+const closeMillis = 1000
 
 interface OpenCall {
   /** The client has it, and ends it when it closes. Rare calls are their caller's own. */
@@ -81,6 +86,10 @@ export class SimClient {
     const { machine, running } = this
     if (machine === undefined || running === undefined) return
     this.service = undefined
+    const askedAt = this.world.now
+    this.world.after(closeMillis, () => {
+      if (this.machine === machine && !machine.isPaused && machine.resumedAt < askedAt) this.options.onStuck()
+    })
     machine.fork(Fiber.interrupt(running)).addObserver(() => {
       if (this.machine !== machine) return
       this.options.onClosed([...this.open].filter(({ isHeld }) => isHeld).length)

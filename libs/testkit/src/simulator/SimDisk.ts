@@ -33,6 +33,8 @@ export class SimDisk {
   private readonly usualMillis: number
   /** Of the syncs that may be under way. */
   private slowestMillis = 0
+  /** When it became slow last. */
+  slowedAt = -Infinity
   /** The last durable write, and the one under way. */
   private last: Write | undefined
   private underWay: Write | undefined
@@ -87,7 +89,17 @@ export class SimDisk {
   }
 
   /** From now on each sync takes so long; those under way take what they take. */
-  slow(millis: number): void {
+  slow(millis: number, now: number): void {
+    this.slowedAt = now
+    this.takes(millis)
+  }
+
+  /** Something takes longer than it should. */
+  get isSlow(): boolean {
+    return this.slowestMillis > this.usualMillis
+  }
+
+  private takes(millis: number): void {
     this.slowestMillis = Math.max(this.slowestMillis, millis)
     this.memory.setDelay(millis)
   }
@@ -96,7 +108,7 @@ export class SimDisk {
   speedUp(): boolean {
     const hangs = this.slowestMillis > 1000
     this.slowestMillis = 0
-    this.slow(this.usualMillis)
+    this.takes(this.usualMillis)
     return hangs
   }
 

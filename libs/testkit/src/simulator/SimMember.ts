@@ -1,6 +1,7 @@
 /** A member of a simulated cluster: real actors over what its stack is made of. It survives its machines. */
 import { LogStore, RaftNode, StateMachine, Transport } from "@dkv/raft"
 import type { Configuration, MemberId } from "@dkv/raft"
+import { Limits as ServerLimits } from "@dkv/server"
 import type { Option } from "effect"
 import { Cause, Context, Effect, Exit, Fiber, Layer, Random } from "effect"
 import type { Options } from "./Options.ts"
@@ -37,6 +38,9 @@ export interface MemberOptions extends
 }
 
 type Look = readonly [RaftNode.Status, ReadonlyArray<RaftNode.Gauge>]
+
+/** A member that is asked to stop has so long: what its client port takes to drain, and then to take leave of each connection. */
+const stopMillis = ServerLimits.drainMillis + ServerLimits.lingerMillis + ServerLimits.farewellMillis + 500
 
 export class SimMember<Services = never> {
   readonly id: MemberId
@@ -150,13 +154,23 @@ export class SimMember<Services = never> {
     this.draw(this.state.kill)
   }
 
-  /** The process is asked to end, and does so in order. */
+  /** The process is asked to end, and does so in order: in time, unless it stands still or its disk does. */
   stop(): void {
-    const { machine, running } = this
+    const { disk, machine, running, watch: { rules }, world } = this
     if (machine === undefined || running === undefined) return
     this.isEnding = true
+    const askedAt = world.now
+    const rule = "a member that is asked to stop does so in time"
+    const isHeldUp = () =>
+      machine.isPaused || machine.resumedAt >= askedAt || disk?.isSlow === true || (disk?.slowedAt ?? 0) >= askedAt
+    const wasSlow = isHeldUp()
+    world.after(stopMillis / this.options.clockRate, () => {
+      if (this.machine === machine) rules.check(rule, wasSlow || isHeldUp(), () => `${this.address} goes on`)
+    })
     machine.fork(Fiber.interrupt(running)).addObserver(() => {
-      if (this.machine === machine) this.kill()
+      if (this.machine !== machine) return
+      rules.check(rule, true, () => "")
+      this.kill()
     })
   }
 

@@ -11,6 +11,7 @@ import * as KvCheck from "../linearizability/KvCheck.ts"
 import type { Input, Output } from "../linearizability/KvModel.ts"
 import { describe, isWrite } from "../linearizability/KvModel.ts"
 import * as Picture from "../linearizability/Picture.ts"
+import * as Deadline from "./Deadline.ts"
 import { collect, pauseMeanMillis, restCallers } from "./Load.ts"
 import type { Load, Verdict } from "./Load.ts"
 import { isCalm } from "./Options.ts"
@@ -130,17 +131,18 @@ export class Workload implements Load<Kv.Kv> {
 
   private client(name: string, endpoints: () => ReadonlyArray<string>): SimClient {
     const { cluster, prng } = this
+    const { rules } = cluster.watch
+    const inTime = "a client that is asked to close does so in time"
     return new SimClient(cluster.world, cluster.sockets, {
       name,
       clockRate: prng.between(clockRateMin, 1.02),
       exactlyOnce: prng.chance(0.7),
       endpoints,
-      onClosed: (callsLeft) =>
-        cluster.watch.rules.check(
-          "a client that closes ends its calls",
-          callsLeft === 0,
-          () => `${name} left ${callsLeft}`
-        ),
+      onClosed: (callsLeft) => {
+        rules.check(inTime, true, () => "")
+        rules.check("a client that closes ends its calls", callsLeft === 0, () => `${name} left ${callsLeft}`)
+      },
+      onStuck: () => rules.check(inTime, false, () => `${name} goes on`),
       onLog: (message) => cluster.say(`${name} ${message}`)
     })
   }
@@ -229,7 +231,12 @@ export class Workload implements Load<Kv.Kv> {
     const { cluster: { watch, world }, prng } = this
     const { rules } = watch
     const timeoutMillis = prng.pick([1000, 5000, 5000, 5000])
-    const endWatch = this.watchDeadline(client, timeoutMillis, `a ${kind} of ${timeoutMillis} ms`)
+    const endWatch = Deadline.watch(
+      world,
+      client.machine,
+      (timeoutMillis + lateMillis) / clockRateMin,
+      () => rules.check("a call ends by its deadline", false, () => `a ${kind} of ${timeoutMillis} ms at ${client.name}`)
+    )
     if (watch.termLed > 0) this.ledSince = Math.min(this.ledSince, world.now)
     const mayFail = !this.isCalm || world.now < this.ledSince + calmAfterMillis ||
       (kind === "read" && this.knowsOnlyWitnesses(client))
@@ -258,21 +265,6 @@ export class Workload implements Load<Kv.Kv> {
 
   private knowsOnlyWitnesses({ endpoints }: SimClient): boolean {
     return this.cluster.members.every(({ address, witness }) => witness || !endpoints.includes(address))
-  }
-
-  /** Looks once a call must have ended; one that was open across a pause has as long again from the end of that. How to stop looking. */
-  private watchDeadline(client: SimClient, timeoutMillis: number, call: string): () => void {
-    const { cluster: { watch: { rules }, world } } = this
-    const { machine } = client
-    const limitMillis = (timeoutMillis + lateMillis) / clockRateMin
-    const lookAt = (at: number): () => void =>
-      world.after(at - world.now, () => {
-        const since = machine?.isPaused === true ? world.now : machine?.resumedAt ?? 0
-        if (since + limitMillis > world.now) stop = lookAt(since + limitMillis)
-        else rules.check("a call ends by its deadline", false, () => `${call} at ${client.name}`)
-      })
-    let stop = lookAt(world.now + limitMillis)
-    return () => stop()
   }
 }
 
