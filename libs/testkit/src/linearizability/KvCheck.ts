@@ -23,13 +23,13 @@
  * more keys.
  *
  * Assumed: the store was empty before, all its writes are in the history, and each value is written by one operation. Not covered: deletes of several keys,
- * reads with a limit, stale reads, leases, and that operations sent as one group take effect in order and answer from one revision.
+ * stale reads, leases, and that operations sent as one group take effect in order and answer from one revision.
  */
 import { Option } from "effect"
 import * as Checker from "./Checker.ts"
 import type { History, Operation } from "./History.ts"
 import * as KvKeyModel from "./KvKeyModel.ts"
-import { type Input, isWrite, type KeyValue, type Output, whole } from "./KvModel.ts"
+import { type Input, isWrite, type KeyValue, type Output, tells, whole } from "./KvModel.ts"
 import * as KvRevisions from "./KvRevisions.ts"
 import type { Part } from "./Model.ts"
 
@@ -106,7 +106,7 @@ const byKey = (operations: ReadonlyArray<Operation<Input, Output>>): ReadonlyArr
     operations: operations.flatMap((operation) => {
       const { input, output } = operation
       if (input._tag !== "Range") return input.key === name ? [operation] : []
-      if (!name.startsWith(input.prefix)) return []
+      if (!tells(input, kvsOf(output), name)) return []
       const narrowed = Option.map(output, (answer) => ({
         ...answer,
         ...(answer._tag === "Range" ? { kvs: answer.kvs.filter(({ key }) => key === name) } : {})

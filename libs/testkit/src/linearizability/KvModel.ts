@@ -40,18 +40,33 @@ export type Write =
   }
   | { readonly _tag: "CompareAndDelete"; readonly key: string; readonly expected: number; readonly guess?: Guess }
 
-/** `Range` reads all keys that begin with `prefix`, without a limit. */
+/**
+ * `Range` reads the keys that begin with `prefix`, or with bounds those in `[from, to)`, in order or, with `reverse`, from the last one back; with a limit above 0 at most
+ * so many.
+ */
 export type Read =
   | { readonly _tag: "Get"; readonly key: string }
-  | { readonly _tag: "Range"; readonly prefix: string }
+  | {
+    readonly _tag: "Range"
+    readonly prefix: string
+    readonly bounds?: { readonly from: string; readonly to: string }
+    readonly limit?: number
+    readonly reverse?: boolean
+  }
 
 export type Input = Write | Read
 
 /**
- * `revision` is the store's after the operation; a read may leave it untold. `Range` also answers `Get`; its keys are in the order of their code units.
+ * `revision` is the store's after the operation; a read may leave it untold. `Range` also answers `Get`; its keys are in the order of their code units, or from the last one
+ * back, and `more` says, if anything, whether a limit left some out.
  */
 export type Output =
-  | { readonly _tag: "Range"; readonly revision: number | undefined; readonly kvs: ReadonlyArray<KeyValue> }
+  | {
+    readonly _tag: "Range"
+    readonly revision: number | undefined
+    readonly kvs: ReadonlyArray<KeyValue>
+    readonly more?: boolean
+  }
   | { readonly _tag: "Put"; readonly revision: number }
   | { readonly _tag: "Delete"; readonly revision: number; readonly deleted: number }
   | {
@@ -63,6 +78,24 @@ export type Output =
   }
 
 export const isWrite = (input: Input): input is Write => input._tag !== "Get" && input._tag !== "Range"
+
+/** Whether a read asks for a key. */
+export const asks = (read: Read, key: string): boolean => {
+  if (read._tag === "Get") return key === read.key
+  return read.bounds === undefined ? key.startsWith(read.prefix) : read.bounds.from <= key && key < read.bounds.to
+}
+
+/** Whether the answer of a read says something about a key: with a limit, it says nothing about what lies behind its last key. */
+export const tells = (read: Read, kvs: ReadonlyArray<KeyValue>, key: string): boolean => {
+  if (!asks(read, key)) return false
+  if (read._tag === "Get" || !isCut(read, kvs)) return true
+  const last = kvs.at(-1)!.key
+  return read.reverse === true ? key >= last : key <= last
+}
+
+/** There may be more than was answered. */
+const isCut = ({ limit = 0 }: { readonly limit?: number }, kvs: ReadonlyArray<KeyValue>): boolean =>
+  limit > 0 && kvs.length >= limit
 
 /** The revision of a store that never changed. */
 export const initialRevision = 1
@@ -158,8 +191,12 @@ export const whole: Model<State, Input, Output> = {
 
 const reads = (state: State, input: Read, output: Output): boolean => {
   if (output._tag !== "Range" || (output.revision ?? state.revision) !== state.revision) return false
-  const found = state.kvs.filter(({ key }) => input._tag === "Get" ? key === input.key : key.startsWith(input.prefix))
-  return found.length === output.kvs.length && found.every((kv, at) => same(kv, output.kvs[at]))
+  const all = state.kvs.filter(({ key }) => asks(input, key))
+  if (input._tag === "Range" && input.reverse === true) all.reverse()
+  const limit = input._tag === "Range" ? input.limit ?? 0 : 0
+  const found = limit === 0 ? all : all.slice(0, limit)
+  return found.length === output.kvs.length && found.every((kv, at) => same(kv, output.kvs[at])) &&
+    (output.more ?? found.length < all.length) === found.length < all.length
 }
 
 const replace = (kvs: ReadonlyArray<KeyValue>, key: string, after: KeyValue | undefined): ReadonlyArray<KeyValue> => {
@@ -183,7 +220,9 @@ const describeInput = (input: Input): string => {
     case "Get":
       return `get ${input.key}`
     case "Range":
-      return `range ${input.prefix}*`
+      return `range ${input.bounds === undefined ? `${input.prefix}*` : `[${input.bounds.from}, ${input.bounds.to})`}${
+        input.reverse === true ? " back" : ""
+      }${(input.limit ?? 0) === 0 ? "" : `, ${input.limit} at most`}`
     case "Put":
       return `put ${input.key}=${input.value}`
     case "Delete":

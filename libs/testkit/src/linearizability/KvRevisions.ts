@@ -1,7 +1,7 @@
 /**
  * What the answers of a history say by themselves, before any search and across all keys:
  *
- * - Shape: a read answers keys that it asked for, each once, in order.
+ * - Shape: a read answers keys that it asked for, each once, in order, and no more than it asked for.
  * - Unique: a revision is one change of one key, hence all answers that name it name the same key, the same value and the same write; and a value, written
  *   by one operation, was written at one revision only.
  * - Real time: an operation called after another returned has at least its revision, and a greater one if it changed something.
@@ -14,6 +14,7 @@
 import { Option } from "effect"
 import type { Operation } from "./History.ts"
 import {
+  asks,
   changed,
   type Guess,
   initialRevision,
@@ -106,8 +107,12 @@ const shapes = (history: ReadonlyArray<KvOperation>, breaches: Array<Breach>): v
     const { input } = operation
     const output = Option.getOrUndefined(operation.output)
     if (isWrite(input) || output?._tag !== "Range") continue
-    const asked = (key: string) => input._tag === "Get" ? key === input.key : key.startsWith(input.prefix)
-    const bad = output.kvs.find(({ key }, at) => !asked(key) || (at > 0 && output.kvs[at - 1]!.key >= key))
+    const isBack = input._tag === "Range" && input.reverse === true
+    const isBehind = (before: string, key: string) => isBack ? key < before : before < key
+    const limit = input._tag === "Range" && input.limit !== undefined && input.limit > 0 ? input.limit : Infinity
+    const bad = output.kvs.find(({ key }, at) =>
+      !asks(input, key) || at >= limit || (at > 0 && !isBehind(output.kvs[at - 1]!.key, key))
+    )
     if (bad === undefined) continue
     breaches.push({ rule: "Shape", message: `an answer has ${bad.key} where it may not`, shownBy: [operation] })
   }
