@@ -7,7 +7,9 @@ import { faultKinds, isFollowUp } from "./Options.ts"
 import type { Prng } from "./Prng.ts"
 import { pairs, Scene } from "./Scene.ts"
 import type { SimCluster } from "./SimCluster.ts"
+import { failures } from "./SimDisk.ts"
 import type { SimDisk } from "./SimDisk.ts"
+import type { SimMember } from "./SimMember.ts"
 import * as Turbulence from "./Turbulence.ts"
 
 /** How long a process lives that dies again and again, and is started again at once. */
@@ -46,6 +48,12 @@ export class Faults<Services> {
       if (this.strike(kind, prng) !== false) scene.hit(kind)
       this.again(kind, prng, meanMillis)
     })
+  }
+
+  private startAgain(member: SimMember<Services>, prng: Prng): void {
+    if (prng.chance(0.5)) member.crash()
+    else member.kill()
+    member.boot()
   }
 
   /** False if nothing came of it. */
@@ -145,12 +153,22 @@ export class Faults<Services> {
         later(() => member.speedUpDisk())
         return
       case "failSync":
+      case "failDisk":
         if (member.disk === undefined) return false
-        member.disk.failSync()
+        member.disk.fail(kind === "failSync" ? "sync" : prng.pick(failures))
+        later(() => this.startAgain(member, prng))
+        return
+      case "slowState":
+        if (member.storage === undefined) return false
+        member.storage.slow(prng.pick([20, 200, 2000]), world.now)
+        later(() => member.storage?.speedUp())
+        return
+      case "failState":
+        if (member.storage === undefined) return false
+        member.storage.fail(prng.pick(["write", "flush"]))
         later(() => {
-          if (prng.chance(0.5)) member.crash()
-          else member.kill()
-          member.boot()
+          member.storage?.heal()
+          this.startAgain(member, prng)
         })
         return
       case "wallJump":
@@ -169,7 +187,7 @@ export class Faults<Services> {
       case "fullDisk": {
         const { disk } = member
         if (disk === undefined) return false
-        disk.fill()
+        disk.fill(prng.pick([0, prng.below(500)]))
         later(() => {
           disk.free()
           if (member.stopped === undefined) return

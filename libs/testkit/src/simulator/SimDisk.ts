@@ -7,7 +7,7 @@
  * Source: TigerBeetle's `testing/storage.zig` (faults are placed where they can be survived); Alagappan et al., "Protocol-Aware Recovery", FAST 2018.
  */
 import { Disk, MemoryDisk } from "@dkv/storage"
-import { Effect, Layer } from "effect"
+import { Effect, Exit, Layer } from "effect"
 import type { Prng } from "./Prng.ts"
 
 interface Place {
@@ -21,6 +21,9 @@ interface Write {
   readonly to: number
   isDamaged: boolean
 }
+
+/** What may fail besides syncs: whoever uses the disk has to stop. */
+export const failures = ["open", "read", "write", "truncate", "rename", "unlink", "syncDirectory"] as const
 
 const covers = ({ from, path, to }: Write, place: Place): boolean =>
   place.path === path && from <= place.offset && place.offset < to
@@ -41,10 +44,9 @@ export class SimDisk {
   /** Where the next write into the directory goes instead. */
   private astray: Place | undefined
   private isHiding = false
-  private isSyncToFail = false
   private isFull = false
   private isDamaged = false
-  /** Errors made to happen since the last start. */
+  /** Reasons of errors that were made to happen since the last start. */
   private readonly errors = new Set<string>()
 
   /** `directory` is where damage strikes; a sync takes `syncMillis`. */
@@ -58,16 +60,15 @@ export class SimDisk {
     this.layer = Layer.succeed(Disk.Disk, {
       ...disk,
       open: (path, options) =>
-        Effect.map(disk.open(path, options), (opened) => {
-          const file = this.failing(opened)
-          return path.startsWith(`${directory}/`) ? this.observed(file, options.durableWrites === true) : file
-        })
+        path.startsWith(`${directory}/`)
+          ? Effect.map(disk.open(path, options), (file) => this.observed(file, options.durableWrites === true))
+          : disk.open(path, options)
     })
   }
 
   /** Whether an error of this reason is what was done to the disk: since its last start, or damage, which stays. */
   accountsFor(reason: string): boolean {
-    return this.errors.has(reason) || (reason === "Corrupt" && this.isDamaged)
+    return this.errors.has(reason) || (reason === "Full" && this.isFull) || (reason === "Corrupt" && this.isDamaged)
   }
 
   /** Whether the disk holds damage that nobody could notice after a restart. */
@@ -112,26 +113,37 @@ export class SimDisk {
     return hangs
   }
 
-  /** The next sync fails. */
-  failSync(): void {
-    this.isSyncToFail = true
-    this.memory.fail("sync")
+  /** The next one of these fails. */
+  fail(operation: MemoryDisk.Operation): void {
+    this.errors.add("Io")
+    this.memory.fail(operation)
   }
 
-  fill(): void {
+  /** There is room for so many bytes, and then for no more. */
+  fill(roomBytes: number): void {
+    const used = this.files("").reduce((sum, path) => sum + this.memory.content(path).length, 0)
     this.isFull = true
-    this.memory.setCapacity(0)
+    this.memory.setCapacity(used + roomBytes)
+  }
+
+  /** All that is in a directory and those below it. */
+  private files(directory: string): ReadonlyArray<string> {
+    return Effect.runSync(this.disk.list(directory === "" ? "/" : directory)).flatMap((name) => {
+      const path = `${directory}/${name}`
+      const isDirectory = Exit.isSuccess(Effect.runSyncExit(this.disk.list(path)))
+      return isDirectory ? this.files(path) : [path]
+    })
   }
 
   free(): void {
+    if (this.isFull) this.errors.add("Full")
     this.isFull = false
     this.memory.setCapacity(Infinity)
   }
 
   /** No fault is left to come. */
   heal(): void {
-    this.isSyncToFail = false
-    this.memory.fail("sync", 0)
+    for (const operation of ["sync", ...failures] as const) this.memory.fail(operation, 0)
     this.free()
   }
 
@@ -172,24 +184,9 @@ export class SimDisk {
   private get settled(): Effect.Effect<void> {
     return Effect.sync(() => {
       this.astray = undefined
-      this.isSyncToFail = false
       this.errors.clear()
       this.speedUp()
     })
-  }
-
-  /** Takes note of errors that were made to happen. */
-  private failing(file: Disk.File): Disk.File {
-    const noted = <A>(effect: Effect.Effect<A, Disk.DiskError>): Effect.Effect<A, Disk.DiskError> =>
-      Effect.mapError(effect, (error) => {
-        if (error.reason === "Io" && this.isSyncToFail) {
-          this.isSyncToFail = false
-          this.errors.add("Io")
-        }
-        if (error.reason === "Full" && this.isFull) this.errors.add("Full")
-        return error
-      })
-    return { ...file, write: (position, chunks) => noted(file.write(position, chunks)), sync: noted(file.sync) }
   }
 
   private observed(file: Disk.File, isDurable: boolean): Disk.File {

@@ -10,6 +10,7 @@ import { SimDisk } from "./SimDisk.ts"
 import type { SimNetwork } from "./SimNetwork.ts"
 import { join } from "./SimNetwork.ts"
 import { name } from "./Names.ts"
+import type { SimStorage } from "./SimStorage.ts"
 import type { SimSockets } from "./SimSockets.ts"
 import type { Log, Port, Stack, State } from "./Stack.ts"
 import type { Watch } from "./Watch.ts"
@@ -63,6 +64,8 @@ export class SimMember<Services = never> {
   boots = 0
   /** What faults of disks strike; absent where the stack has none. */
   readonly disk: SimDisk | undefined
+  /** The same for what its state lies on. */
+  readonly storage: SimStorage | undefined
   private readonly log: Log
   private readonly state: State<Services>
   private readonly world: World
@@ -100,6 +103,7 @@ export class SimMember<Services = never> {
     this.log = stack.log(place)
     this.state = stack.state(place)
     this.disk = this.log.disk
+    this.storage = this.state.storage
   }
 
   boot(): void {
@@ -109,6 +113,7 @@ export class SimMember<Services = never> {
     const machine = this.machine = this.world.machine({ rate: clockRate, wallMillis, onLog })
     this.stopped = undefined
     this.isEnding = false
+    this.storage?.begin()
     const live = Effect.gen({ self: this }, function*() {
       const services = yield* Layer.build(this.layer(machine))
       const node = Context.get(services, RaftNode.RaftNode)
@@ -131,11 +136,11 @@ export class SimMember<Services = never> {
     })
   }
 
-  /** Because it was asked to, or of what was done to its disk. Nothing else: whoever was told to leave goes on until it is taken away, and nobody is told lies. */
+  /** Because it was asked to, or of what was done to its disk or storage. Nothing else: whoever was told to leave goes on until it is taken away, and nobody is told lies. */
   private mayStopFor(reason: Cause.Reason<unknown>): boolean {
     if (Cause.isInterruptReason(reason)) return this.isEnding
     const reasons = reasonsOf(Cause.isFailReason(reason) ? reason.error : reason.defect)
-    return reasons.some((found) => this.disk?.accountsFor(found) === true)
+    return reasons.some((found) => [this.disk, this.storage].some((medium) => medium?.accountsFor(found) === true))
   }
 
   /** The machine stops at once, and loses what was not synced. */
@@ -156,13 +161,14 @@ export class SimMember<Services = never> {
 
   /** The process is asked to end, and does so in order: in time, unless it stands still or its disk does. */
   stop(): void {
-    const { disk, machine, running, watch: { rules }, world } = this
+    const { disk, machine, running, storage, watch: { rules }, world } = this
     if (machine === undefined || running === undefined) return
     this.isEnding = true
     const askedAt = world.now
     const rule = "a member that is asked to stop does so in time"
     const isHeldUp = () =>
-      machine.isPaused || machine.resumedAt >= askedAt || disk?.isSlow === true || (disk?.slowedAt ?? 0) >= askedAt
+      machine.isPaused || machine.resumedAt >= askedAt ||
+      [disk, storage].some((medium) => medium !== undefined && (medium.isSlow || medium.slowedAt >= askedAt))
     const wasSlow = isHeldUp()
     world.after(stopMillis / this.options.clockRate, () => {
       if (this.machine === machine) rules.check(rule, wasSlow || isHeldUp(), () => `${this.address} goes on`)
@@ -181,9 +187,10 @@ export class SimMember<Services = never> {
     this.boot()
   }
 
-  /** Whatever is wrong with the disk is over. */
+  /** Whatever is wrong with disk and storage is over. */
   healDisk(): void {
     this.disk?.heal()
+    this.storage?.heal()
     this.speedUpDisk()
     this.boot()
   }

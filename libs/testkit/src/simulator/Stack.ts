@@ -14,6 +14,7 @@ import type { SimCluster } from "./SimCluster.ts"
 import * as SimClientPort from "./SimClientPort.ts"
 import type { SimDisk } from "./SimDisk.ts"
 import type { SimNetwork } from "./SimNetwork.ts"
+import { SimStorage } from "./SimStorage.ts"
 import type { SimSockets } from "./SimSockets.ts"
 import { name } from "./Names.ts"
 import { Workload } from "./Workload.ts"
@@ -43,6 +44,8 @@ export interface State<Services> extends Medium {
     raft: Layer.Layer<RaftNode.RaftNode, BootError, StateMachine.StateMachine>,
     port: Port
   ) => Layer.Layer<RaftNode.RaftNode | Services, BootError>
+  /** That it lies on; without one, no fault of storages strikes. */
+  readonly storage?: SimStorage
 }
 
 /** The member that a part is made for. */
@@ -103,8 +106,10 @@ export const volatile = (machine: Layer.Layer<VolatileStateMachine.VolatileState
 /** The key-value service over a storage that loses what was not flushed, behind a client port. */
 const data = (): State<Kv.Kv> => {
   const medium = MemoryStorage.makeMedium({ crashes: true })
-  const machine = Layer.provide(KvStateMachine.layer(), MemoryStorage.layerOf(medium))
+  const storage = new SimStorage(MemoryStorage.layerOf(medium))
+  const machine = Layer.provide(KvStateMachine.layer(), storage.layer)
   return {
+    storage,
     layer: (raft, port) => withPort(Kv.layer.pipe(Layer.provideMerge(raft), Layer.provide(machine)), port),
     crash: MemoryStorage.crash(medium),
     kill: Effect.void
