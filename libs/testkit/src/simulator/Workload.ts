@@ -3,12 +3,13 @@
  * promises is taken at its word: a write that it calls `Unavailable` must never take effect, and every call ends by its deadline.
  */
 import type { Client, ClientError } from "@dkv/client"
+import { Limits as KvLimits } from "@dkv/kv"
 import type { Kv } from "@dkv/kv"
 import type { Operation } from "@dkv/protocol"
 import { Cause, Effect, Exit, Option } from "effect"
 import * as History from "../linearizability/History.ts"
 import * as KvCheck from "../linearizability/KvCheck.ts"
-import type { Input, Output } from "../linearizability/KvModel.ts"
+import type { Input, Output, Read } from "../linearizability/KvModel.ts"
 import { describe, isWrite } from "../linearizability/KvModel.ts"
 import * as Picture from "../linearizability/Picture.ts"
 import * as Deadline from "./Deadline.ts"
@@ -20,6 +21,7 @@ import type { Prng } from "./Prng.ts"
 import { SimClient } from "./SimClient.ts"
 import type { Service } from "./SimClient.ts"
 import type { SimCluster } from "./SimCluster.ts"
+import * as StaleReads from "./StaleReads.ts"
 import type { SimMember } from "./SimMember.ts"
 import { name } from "./Names.ts"
 
@@ -51,12 +53,17 @@ export class Workload implements Load<Kv.Kv> {
   private isAnswered = false
   /** Mod revisions that were seen, for comparisons that have a chance to succeed. */
   private readonly revisions = new Map<string, number>()
+  private readonly sizes: Prng
+  private readonly staleness: Prng
+  private readonly staleReads: Array<StaleReads.StaleRead> = []
 
   constructor(cluster: SimCluster<Kv.Kv>, options: Options) {
     this.cluster = cluster
     this.options = options
     this.prng = cluster.world.prng.fork()
     this.isCalm = isCalm(options)
+    this.sizes = this.prng.fork()
+    this.staleness = this.prng.fork()
     cluster.clients = Array.from(
       { length: options.clients },
       (_, number) => this.client(`c${number}`, this.some(this.prng.chance(options.loyal) ? 1 : Infinity))
@@ -113,15 +120,32 @@ export class Workload implements Load<Kv.Kv> {
 
   /** What was answered that no order explains, if anything. */
   verdict(): Verdict {
-    const verdict = KvCheck.check(History.fromEvents(this.events))
-    if (verdict._tag === "Ok") return { failure: undefined, proven: verdict.proven, picture: undefined }
-    if (verdict._tag === "GaveUp") return { failure: undefined, proven: "GaveUp", picture: undefined }
+    const history = History.fromEvents(this.events)
+    const verdict = KvCheck.check(history)
+    if (verdict._tag !== "Violation") {
+      const proven = verdict._tag === "Ok" ? verdict.proven : "GaveUp"
+      return { failure: this.staleVerdict(history), proven, picture: undefined }
+    }
     const messages = verdict.violations.map(({ message, rule }) => `${rule}: ${message}`)
     return {
       failure: `not linearizable: ${[...new Set(messages)].join("; ")}`,
       proven: "Violation",
       picture: Picture.text(verdict.violations[0]!, { describe })
     }
+  }
+
+  /** What of the stale reads was wrong, held against everything else. */
+  private staleVerdict(history: History.History<Input, Output>): string | undefined {
+    const { rules } = this.cluster.watch
+    const breaches = StaleReads.check(history, this.staleReads, this.options.clockDrift)
+    for (const [position, { maxStalenessMillis }] of this.staleReads.entries()) {
+      const breach = breaches[position]
+      const looked = maxStalenessMillis === Infinity
+        ? [StaleReads.shownRule]
+        : [StaleReads.shownRule, StaleReads.boundRule]
+      for (const rule of looked) rules.check(rule, breach?.rule !== rule, () => breach!.message)
+    }
+    return rules.violation
   }
 
   /** Some of the endpoints there are. */
@@ -165,6 +189,7 @@ export class Workload implements Load<Kv.Kv> {
     if (!client.isUp) return void cluster.world.after(downMillis, () => this.attempt(client, caller))
     this.issued++
     if (prng.chance(0.03)) this.list(client, () => this.later(client, caller))
+    else if (prng.chance(0.06)) this.readStale(client, caller, () => this.later(client, caller))
     else this.call(client, caller, this.draw(), () => this.later(client, caller))
   }
 
@@ -174,15 +199,34 @@ export class Workload implements Load<Kv.Kv> {
     const expected = prng.chance(0.2) ? 0 : this.revisions.get(key) ?? 0
     const roll = prng.next()
     if (roll < 0.35) return { _tag: "Get", key }
-    if (roll < 0.4) return { _tag: "Range", prefix: "k" }
+    if (roll < 0.4) return this.range()
     if (roll < 0.7) return { _tag: "Put", key, value: this.value() }
     if (roll < 0.75) return { _tag: "Delete", key }
     if (roll < 0.95) return { _tag: "CompareAndSwap", key, value: this.value(), expected }
     return { _tag: "CompareAndDelete", key, expected }
   }
 
+  private range(): Read {
+    const { options: { keys }, prng } = this
+    if (prng.chance(0.5)) return { _tag: "Range", prefix: "k" }
+    const bounds = { from: `k${prng.below(keys)}`, to: `k${prng.below(keys + 1)}` }
+    return {
+      _tag: "Range",
+      prefix: "k",
+      ...prng.chance(0.5) ? { bounds } : {},
+      limit: prng.below(4),
+      reverse: prng.chance(0.5)
+    }
+  }
+
+  /** Now and then one that is stored elsewhere, or is too large to be cached, where it does not take the client's whole time to send. */
   private value(): string {
-    return `v${++this.values}`
+    const { options: { sockets }, sizes } = this
+    const number = ++this.values
+    const roll = sizes.next()
+    if (roll > 0.04 || sockets.segmentBytesMax < 1000 || sockets.windowBytes < 65_536) return `v${number}`
+    const most = roll < 0.01 ? KvLimits.cacheValueBytesMax : KvLimits.inlineValueBytesMax
+    return `v${number}+${most - 10 + sizes.below(100)}`
   }
 
   /** One recorded call; `done` learns whether it was carried out. */
@@ -204,6 +248,28 @@ export class Workload implements Load<Kv.Kv> {
       this.cluster.say(`${caller}: ${said} ${_tag === "Return" ? "" : _tag.toLowerCase()}`)
       this.outcomes.set(_tag, (this.outcomes.get(_tag) ?? 0) + 1)
       done(_tag === "Return")
+    })
+  }
+
+  /** A read that need not show everything: it goes into no history, and is judged by one. */
+  private readStale(client: SimClient, caller: string, done: () => void): void {
+    const { cluster: { world }, staleness: prng } = this
+    const input: Read = prng.chance(0.5) ? { _tag: "Get", key: `k${prng.below(this.options.keys)}` } : this.range()
+    const maxStalenessMillis = prng.pick([1, 20, 200, 2000, Infinity, Infinity])
+    const consistency = maxStalenessMillis === Infinity ? "stale" : { maxStalenessMillis }
+    const callTimeMillis = world.now
+    const ask = (service: Service, timeoutMillis: number) => read(service, input, { timeoutMillis, consistency })
+    this.ask(client, "read", ask, (outcome) => {
+      const _tag = `Stale ${typeof outcome === "string" ? outcome : "Return"}`
+      this.outcomes.set(_tag, (this.outcomes.get(_tag) ?? 0) + 1)
+      if (typeof outcome !== "string") {
+        const { kvs, revision } = outcome
+        const times = { callTimeMillis, returnTimeMillis: world.now }
+        this.staleReads.push({ client: caller, input, maxStalenessMillis, ...times, revision, kvs })
+      }
+      const said = describe(input, typeof outcome === "string" ? Option.none() : Option.some(outcome))
+      this.cluster.say(`${caller}: stale ${maxStalenessMillis} ms: ${said}`)
+      done()
     })
   }
 
@@ -270,27 +336,38 @@ export class Workload implements Load<Kv.Kv> {
 
 const decoder = new TextDecoder()
 
+type RangeOutput = Extract<Output, { readonly _tag: "Range" }>
+
+const read = (client: Service, input: Read, options: Client.ReadOptions): Effect.Effect<RangeOutput, ClientError> => {
+  if (input._tag === "Get") {
+    return Effect.map(client.get(input.key, options), (found) => ({
+      _tag: "Range",
+      revision: undefined,
+      kvs: Option.toArray(found).map(textOf)
+    }))
+  }
+  const { bounds, limit = 0, prefix, reverse = false } = input
+  const range = { ...bounds ?? { prefix }, limit, reverse, ...options }
+  return Effect.map(client.range(range), ({ kvs, more, revision }) => ({
+    _tag: "Range",
+    revision,
+    kvs: kvs.map(textOf),
+    more
+  }))
+}
+
 const carryOut = (client: Service, input: Input, timeoutMillis: number): Effect.Effect<Output, ClientError> => {
   const options = { timeoutMillis }
   switch (input._tag) {
     case "Get":
-      return Effect.map(client.get(input.key, options), (found) => ({
-        _tag: "Range",
-        revision: undefined,
-        kvs: Option.toArray(found).map(textOf)
-      }))
     case "Range":
-      return Effect.map(client.range({ prefix: input.prefix, ...options }), ({ kvs, revision }) => ({
-        _tag: "Range",
-        revision,
-        kvs: kvs.map(textOf)
-      }))
+      return read(client, input, options)
     case "Put":
-      return client.put(input.key, input.value, options)
+      return client.put(input.key, padded(input.value), options)
     case "Delete":
       return client.delete(input.key, options)
     case "CompareAndSwap":
-      return Effect.map(client.compareAndSwap(input.key, input.expected, input.value, options), compared)
+      return Effect.map(client.compareAndSwap(input.key, input.expected, padded(input.value), options), compared)
     case "CompareAndDelete":
       return Effect.map(client.compareAndDelete(input.key, input.expected, options), compared)
   }
@@ -305,8 +382,20 @@ const compared = ({ current, revision, succeeded }: Client.Compared): Output => 
 
 const textOf = (kv: Operation.KeyValue) => ({
   key: decoder.decode(kv.key),
-  value: decoder.decode(kv.value),
+  value: unpadded(decoder.decode(kv.value)),
   createRevision: kv.createRevision,
   modRevision: kv.modRevision,
   version: kv.version
 })
+
+/** `v7+1000` stands for a value of 1000 bytes in histories; each has a filling of its own. */
+const padded = (value: string): string => {
+  const [name, size] = value.split("+")
+  return size === undefined ? value : `${value}:`.padEnd(Number(size), `${name}.`)
+}
+
+/** The name of a value that is whole; any other one as it is, which nobody wrote. */
+const unpadded = (value: string): string => {
+  const [name] = value.split(":")
+  return padded(name!) === value ? name! : value
+}
