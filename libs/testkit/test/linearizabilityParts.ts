@@ -14,6 +14,14 @@ export const swap = (key: string, value: string, expected: number): Input => ({
 export const remove = (key: string, expected: number): Input => ({ _tag: "CompareAndDelete", key, expected })
 export const get = (key: string): Input => ({ _tag: "Get", key })
 export const range = (prefix: string): Input => ({ _tag: "Range", prefix })
+/** At most so many keys in `[from, to)`; with 0, all. */
+export const part = (from: string, to: string, limit = 0, reverse = false): Input => ({
+  _tag: "Range",
+  prefix: "",
+  bounds: { from, to },
+  limit,
+  reverse
+})
 
 /** Of a key made at `createRevision`; alone, it was never changed since. */
 export const kv = (
@@ -98,10 +106,16 @@ export class Store implements Atomic<Input, Output> {
   apply(input: Input): Output {
     switch (input._tag) {
       case "Get":
+        return found(this.revision, ...Array.from(this.keys.values()).filter(({ key }) => key === input.key))
       case "Range": {
+        const { bounds, limit = 0, prefix, reverse } = input
+        const sign = reverse === true ? -1 : 1
         const kvs = Array.from(this.keys.values())
-          .filter(({ key }) => input._tag === "Get" ? key === input.key : key.startsWith(input.prefix))
-        return found(this.revision, ...kvs.sort((a, b) => a.key < b.key ? -1 : 1))
+          .filter(({ key }) => bounds === undefined ? key.startsWith(prefix) : key >= bounds.from && key < bounds.to)
+          .sort((a, b) => a.key < b.key ? -sign : sign)
+        if (bounds === undefined) return found(this.revision, ...kvs)
+        const kept = limit === 0 ? kvs : kvs.slice(0, limit)
+        return { _tag: "Range", revision: this.revision, kvs: kept, more: kept.length < kvs.length }
       }
       case "Put":
         this.set(input.key, input.value)
@@ -193,7 +207,8 @@ export const inputs = (dice: Dice, store: Store, keys: ReadonlyArray<string>) =>
   if (roll < 4) return del(key)
   if (roll < 5) return swap(key, `v${count}`, expected)
   if (roll < 6) return remove(key, expected)
-  return roll < 9 ? get(key) : range("")
+  if (roll < 8) return get(key)
+  return roll < 9 ? range("") : part(dice.pick(keys), `${dice.pick(keys)}~`, dice.roll(3), dice.roll(2) === 0)
 }
 
 /** Whether the store answers so, to a client that may not be told the revision. */

@@ -49,6 +49,7 @@ const spoilOutput = (dice: Dice, output: Output, history: KvHistory): Output => 
       const others = history.flatMap((operation) =>
         Option.isSome(operation.output) && operation.output.value._tag === "Range" ? [operation.output.value.kvs] : []
       )
+      if (output.more !== undefined && dice.next() < 0.3) return { ...output, more: !output.more }
       return { ...output, kvs: dice.next() < 0.5 ? dice.pick(others) : output.kvs.map((kv) => spoilKv(dice, kv)) }
     }
   }

@@ -79,4 +79,46 @@ describe("a simulated disk", () => {
       yield* sim.kill
       assert.isFalse(sim.hidesDamage)
     }))
+
+  it.effect("has room for so many bytes when it fills up, in files of all directories", () =>
+    Effect.gen(function*() {
+      const { sim, write } = yield* make()
+      yield* write(10)
+      const disk = yield* Effect.provide(Effect.service(Disk.Disk), sim.layer)
+      yield* disk.makeDirectory("/state/old")
+      const other = yield* disk.open("/state/old/b", { access: "write", create: "new" })
+      yield* other.write(0, [new Uint8Array(7)])
+      sim.fill(5)
+      yield* write(4)
+      const refused = yield* Effect.flip(write(4))
+      assert.equal(refused.reason, "Full")
+      assert.equal(yield* (yield* disk.open("/log/a", { access: "read" })).size, 15, "a part of it is there")
+      sim.free()
+      yield* write(4)
+    }))
+
+  it.effect("fails at what it is told to, once, unless it is healed before", () =>
+    Effect.gen(function*() {
+      const { sim } = yield* make()
+      const disk = yield* Effect.provide(Effect.service(Disk.Disk), sim.layer)
+      const open = disk.open("/log/a", { access: "read" })
+      for (const operation of SimDisk.failures) sim.fail(operation)
+      assert.equal((yield* Effect.flip(open)).reason, "Io")
+      yield* open
+      for (const operation of SimDisk.failures) sim.fail(operation)
+      sim.heal()
+      yield* open
+      yield* disk.rename("/log/a", "/log/c")
+      yield* disk.unlink("/log/c")
+      yield* disk.syncDirectory("/log")
+    }))
+
+  it("is slow until it is sped up, and says since when", () => {
+    const sim = new SimDisk.SimDisk("/log", 5)
+    assert.isFalse(sim.isSlow)
+    sim.slow(2000, 7)
+    assert.deepEqual([sim.isSlow, sim.slowedAt], [true, 7])
+    assert.isTrue(sim.speedUp(), "what is under way may hang on")
+    assert.deepEqual([sim.isSlow, sim.slowedAt], [false, 7])
+  })
 })
