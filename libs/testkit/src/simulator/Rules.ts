@@ -35,8 +35,13 @@ export const names = [
   "a member stops for a reason",
   "a member that is asked to stop does so in time",
   "queues stay within their limits",
+  "members that applied the same hold the same",
+  "a change is answered by its deadline",
   // clients
   "a call ends by its deadline",
+  "a call is carried out where nothing fails",
+  "a stale read shows what was there once",
+  "a bounded read shows what was acknowledged so long before",
   "a call fails in words that fit",
   "a client that closes ends its calls",
   "a client that is asked to close does so in time"

@@ -23,7 +23,7 @@ import type { Service } from "./SimClient.ts"
 import type { SimCluster } from "./SimCluster.ts"
 import * as StaleReads from "./StaleReads.ts"
 import type { SimMember } from "./SimMember.ts"
-import { name } from "./Names.ts"
+import * as Names from "./Names.ts"
 
 /** A call may end so long after its deadline, by the client's own clock: it looks every now and then. */
 const lateMillis = 50
@@ -104,15 +104,14 @@ export class Workload implements Load<Kv.Kv> {
   /** Writes through each member and, where there is data, reads its own write. */
   askEach(members: ReadonlyArray<SimMember<Kv.Kv>>, done: (unanswered: ReadonlyArray<string>) => void): void {
     collect(members, (member, answered) => {
-      const caller = `last.${name(member.id)}`
+      const caller = `last.${Names.name(member.id)}`
       const client = this.client(caller, () => [member.address])
       client.boot()
-      const key = `last.${name(member.id)}`
-      const read = () => this.call(client, caller, { _tag: "Get", key }, answered)
+      const read = () => this.call(client, caller, { _tag: "Get", key: caller }, answered)
       this.call(
         client,
         caller,
-        { _tag: "Put", key, value: this.value() },
+        { _tag: "Put", key: caller, value: this.value() },
         (carriedOut) => carriedOut && !member.witness ? read() : answered(carriedOut)
       )
     }, done)
@@ -140,7 +139,7 @@ export class Workload implements Load<Kv.Kv> {
     const breaches = StaleReads.check(history, this.staleReads, this.options.clockDrift)
     for (const [position, { maxStalenessMillis }] of this.staleReads.entries()) {
       const breach = breaches[position]
-      const looked = maxStalenessMillis === Infinity
+      const looked: ReadonlyArray<StaleReads.Breach["rule"]> = maxStalenessMillis === Infinity
         ? [StaleReads.shownRule]
         : [StaleReads.shownRule, StaleReads.boundRule]
       for (const rule of looked) rules.check(rule, breach?.rule !== rule, () => breach!.message)
