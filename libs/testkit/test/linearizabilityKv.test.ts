@@ -320,7 +320,11 @@ describe("a history of the store that is not linearizable", () => {
     const [x, y] = [kv("x", "v1", 2), kv("y", "v2", 3)]
     accepts(...both, op("b", 4, 5, part("x", "z", 1), { _tag: "Range", revision: 3, kvs: [x], more: true }))
     accepts(...both, op("b", 4, 5, part("x", "z", 2, true), { _tag: "Range", revision: 3, kvs: [y, x], more: false }))
-    refuses("Shape", ...both, op("b", 4, 5, part("x", "z", 1), { _tag: "Range", revision: 3, kvs: [x, y], more: false }))
+    refuses(
+      "Shape",
+      ...both,
+      op("b", 4, 5, part("x", "z", 1), { _tag: "Range", revision: 3, kvs: [x, y], more: false })
+    )
     refuses("Shape", ...both, op("b", 4, 5, part("x", "z", 0, true), { _tag: "Range", revision: 3, kvs: [x, y] }))
     refuses("Shape", ...both, op("b", 4, 5, part("x", "y"), { _tag: "Range", revision: 3, kvs: [x, y], more: false }))
   })
@@ -329,7 +333,11 @@ describe("a history of the store that is not linearizable", () => {
     const both = [op("a", 0, 1, put("x", "v1"), wrote(2)), op("a", 2, 3, put("y", "v2"), wrote(3))]
     const [x, y] = [kv("x", "v1", 2), kv("y", "v2", 3)]
     refuses("Key", ...both, op("b", 4, 5, part("x", "z", 1), { _tag: "Range", revision: 3, kvs: [y], more: false }))
-    refuses("Key", ...both, op("b", 4, 5, part("x", "z", 1, true), { _tag: "Range", revision: 3, kvs: [x], more: true }))
+    refuses(
+      "Key",
+      ...both,
+      op("b", 4, 5, part("x", "z", 1, true), { _tag: "Range", revision: 3, kvs: [x], more: true })
+    )
     refuses("Whole", ...both, op("b", 4, 5, part("x", "z", 1), { _tag: "Range", revision: 3, kvs: [x], more: false }))
   })
 

@@ -4,8 +4,7 @@ import { Options, Prng } from "../src/simulator/index.ts"
 
 const drawn = Array.from({ length: 10_000 }, (_, seed) => Options.draw(new Prng.Prng(seed)))
 
-const kindsOf = ({ meanMillis }: Options.Options) =>
-  Options.faultKinds.filter((kind) => meanMillis[kind] !== Infinity)
+const kindsOf = ({ meanMillis }: Options.Options) => Options.faultKinds.filter((kind) => meanMillis[kind] !== Infinity)
 
 describe("what seeds draw", () => {
   it("has runs with nothing at all, with each kind of fault alone, and with many", () => {

@@ -274,7 +274,9 @@ export class Operator<Services> {
     const limitMillis = (Limits.callTimeoutMillis + lateMillis) / (1 - this.options.clockDrift)
     const endWatch = Deadline.watch(world, machine, limitMillis, () => {
       // who has stopped owes nothing
-      if (!machine.isDead && member.services === services) rules.check(rule, false, () => `${what} at ${name(member.id)}`)
+      if (!machine.isDead && member.services === services) {
+        rules.check(rule, false, () => `${what} at ${name(member.id)}`)
+      }
     })
     machine.fork(use(Context.get(services, RaftNode.RaftNode))).addObserver((exit) => {
       endWatch()

@@ -94,17 +94,25 @@ const misshown = (facts: Facts, { input, kvs, returnTimeMillis, revision }: Stal
     const last = newer.at(-1)
     if (last === undefined) continue
     if (shown !== undefined) return `${key} changed at ${last.revision}, and is shown as of ${shown.modRevision}`
-    if (!last.isDelete && !mayBeDeleted(facts, key, returnTimeMillis)) return `${key} is missing, put at ${last.revision}`
+    if (!last.isDelete && !mayBeDeleted(facts, key, returnTimeMillis)) {
+      return `${key} is missing, put at ${last.revision}`
+    }
   }
   return undefined
 }
 
 /** What was acknowledged before `until`, and is not shown. */
-const missed = (facts: Facts, { input, kvs, returnTimeMillis, revision }: StaleRead, until: number): string | undefined => {
+const missed = (
+  facts: Facts,
+  { input, kvs, returnTimeMillis, revision }: StaleRead,
+  until: number
+): string | undefined => {
   for (const [key, changes] of facts.changes) {
     const due = changes.filter(({ toldAt }) => toldAt < until).at(-1)
     if (due === undefined) continue
-    if (revision !== undefined && revision < due.revision) return `revision ${due.revision} was told, this is ${revision}`
+    if (revision !== undefined && revision < due.revision) {
+      return `revision ${due.revision} was told, this is ${revision}`
+    }
     if (!tells(input, kvs, key)) continue
     const shown = kvs.find((kv) => kv.key === key)
     if (shown !== undefined && shown.modRevision < due.revision) {

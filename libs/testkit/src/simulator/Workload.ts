@@ -300,7 +300,8 @@ export class Workload implements Load<Kv.Kv> {
       world,
       client.machine,
       (timeoutMillis + lateMillis) / clockRateMin,
-      () => rules.check("a call ends by its deadline", false, () => `a ${kind} of ${timeoutMillis} ms at ${client.name}`)
+      () =>
+        rules.check("a call ends by its deadline", false, () => `a ${kind} of ${timeoutMillis} ms at ${client.name}`)
     )
     if (watch.termLed > 0) this.ledSince = Math.min(this.ledSince, world.now)
     const mayFail = !this.isCalm || world.now < this.ledSince + calmAfterMillis ||
