@@ -47,7 +47,13 @@ const openKv = Effect.fnUntraced(function*() {
     Kv.Kv,
     Kv.layer.pipe(Layer.provide([node, Layer.succeed(KvReader, reader)]))
   )
-  return { kv, asked, storage, fail: (error: RaftError) => (failure = error), refuse: (position: number) => (refused = position) }
+  return {
+    kv,
+    asked,
+    storage,
+    fail: (error: RaftError) => (failure = error),
+    refuse: (position: number) => (refused = position)
+  }
 })
 
 const timeoutMillis = 1234

@@ -39,8 +39,10 @@ const connect = Effect.fnUntraced(function*(kv: Partial<Kv.Kv["Service"]>, optio
     })
   const writeAll = (chunks: ReadonlyArray<Uint8Array | string>) => {
     const bytes = Buffer.concat(chunks as ReadonlyArray<Uint8Array>)
-    const gulps = Array.from({ length: Math.ceil(bytes.length / gulp) }, (_, each) =>
-      bytes.subarray(each * gulp, (each + 1) * gulp))
+    const gulps = Array.from(
+      { length: Math.ceil(bytes.length / gulp) },
+      (_, each) => bytes.subarray(each * gulp, (each + 1) * gulp)
+    )
     return Effect.forEach(gulps, take, { discard: true })
   }
   const writer: Socket.Writer = { write: (chunk) => writeAll([chunk as Uint8Array]), writeAll }

@@ -110,11 +110,14 @@ const isKeptAlive = ({ socket }: Peer): boolean => {
 }
 
 describe("the client port", () => {
-  it.effect.skipIf(!existsSync("/proc/net/tcp"))("has the operating system find out about hosts that are gone", () =>
-    Effect.gen(function*() {
-      const peer = yield* dial(yield* open())
-      yield* until(() => isKeptAlive(peer))
-    }).pipe(Effect.scoped))
+  it.effect.skipIf(!existsSync("/proc/net/tcp"))(
+    "has the operating system find out about hosts that are gone",
+    () =>
+      Effect.gen(function*() {
+        const peer = yield* dial(yield* open())
+        yield* until(() => isKeptAlive(peer))
+      }).pipe(Effect.scoped)
+  )
 
   it.effect("says in the log, now and then, that it has turned connections away for their number", () =>
     Effect.gen(function*() {

@@ -126,9 +126,7 @@ export class Operator<Services> {
     const { configuration } = this.leading ?? {}
     if (configuration === undefined || configuration.members.length > configuration.voters.length) return
     // whoever was to come before, and did not, tries again
-    const waiting = this.cluster.members.find((member) =>
-      Configuration.find(configuration, member.id) === undefined && !this.cluster.wasRemoved(member)
-    )
+    const waiting = this.cluster.members.find(({ hasTakenPart }) => !hasTakenPart)
     const member = waiting ?? this.cluster.add(Option.none(), false)
     member.boot()
     this.enroll(member, Option.some(this.cluster.prng.pick(configuration.voters)))

@@ -135,11 +135,6 @@ export class SimCluster<Services = never> {
     })
   }
 
-  /** It is out of the cluster, and may not know it yet. */
-  wasRemoved(member: SimMember<Services>): boolean {
-    return this.removed.has(member)
-  }
-
   /** Who was removed goes on until it notices (`removalCheckMillis` of `@dkv/member`). */
   private retireSoon(member: SimMember<Services>): void {
     if (this.removed.has(member)) return

@@ -1,6 +1,6 @@
 /** A member of a simulated cluster: real actors over what its stack is made of. It survives its machines. */
-import { LogStore, RaftNode, StateMachine, Transport } from "@dkv/raft"
-import type { Configuration, MemberId } from "@dkv/raft"
+import { Configuration, LogStore, RaftNode, StateMachine, Transport } from "@dkv/raft"
+import type { MemberId } from "@dkv/raft"
 import { Limits as ServerLimits } from "@dkv/server"
 import type { Option } from "effect"
 import { Cause, Context, Effect, Exit, Fiber, Layer, Random } from "effect"
@@ -60,6 +60,8 @@ export class SimMember<Services = never> {
   isRetired = false
   /** As of the last look. */
   configuration: Configuration.Configuration | undefined
+  /** It was in a configuration that it went by: it never joins again, as ids are not used twice. */
+  hasTakenPart = false
   /** How often it was started. */
   boots = 0
   /** What faults of disks strike; absent where the stack has none. */
@@ -203,7 +205,11 @@ export class SimMember<Services = never> {
   look(): Look | undefined {
     if (this.services === undefined || this.machine?.isPaused === true) return undefined
     const look = Effect.runSync(this.looking)
-    this.configuration = look[0].configuration
+    const { configuration } = look[0]
+    if (configuration !== this.configuration) {
+      this.configuration = configuration
+      this.hasTakenPart ||= Configuration.find(configuration, this.id) !== undefined
+    }
     return look
   }
 

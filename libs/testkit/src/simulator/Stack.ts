@@ -147,9 +147,14 @@ export const kv: Stack<Kv.Kv> = {
         [{ key: Uint8Array.of(0), end: Uint8Array.of(0), limit: 0, reverse: false }],
         { consistency: "stale", timeoutMillis: contentsMillis }
       ),
-      (answers) => JSON.stringify(answers)
+      (answers) => answers.map((answer) => answer._tag === "Range" ? rowsOf(answer) : answer.message).join()
     )
 }
+
+const rowsOf = ({ kvs, revision }: Extract<Kv.RangeResult, { readonly _tag: "Range" }>): string =>
+  kvs.map(({ key, value, ...revisions }) =>
+    `${Buffer.from(key).toString("hex")}=${Buffer.from(value).toString("hex")} ${JSON.stringify(revisions)}`
+  ).join("; ") + ` at ${revision}`
 
 /** Time that a read from memory never takes. */
 const contentsMillis = 1000
