@@ -44,7 +44,6 @@ const changes = [
   "NoLeader",
   "Busy",
   "Stopped",
-  "Lost",
   "Unknown",
   "Timeout"
 ] as const
