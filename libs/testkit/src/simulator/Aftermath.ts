@@ -3,7 +3,6 @@ import { Cause, Exit } from "effect"
 import { name } from "./Names.ts"
 import type { Rules } from "./Rules.ts"
 import type { SimMember } from "./SimMember.ts"
-import type { Stack } from "./Stack.ts"
 
 /** Gauges that count what somebody waits for. The others count what is kept, or what is on its way to whoever is dead or cut off. */
 const waiting: ReadonlySet<string> = new Set([
@@ -26,23 +25,24 @@ export const left = <Services>(members: ReadonlyArray<SimMember<Services>>): Rea
 
 /** Has every member say what it holds, and calls back when all have. They must have applied the same, and be idle. */
 export const compare = <Services>(
-  contents: NonNullable<Stack<Services>["contents"]>,
   members: ReadonlyArray<SimMember<Services>>,
   rules: Rules,
   done: () => void
 ): void => {
-  const full = members.filter(({ witness }) => !witness)
+  const asked = members.flatMap(({ contents, id, machine }) =>
+    contents === undefined ? [] : [{ contents, id, machine }]
+  )
   const held: Array<string> = []
-  if (full.length === 0) return done()
-  for (const member of full) {
-    member.machine!.fork(contents(member.services!)).addObserver((exit) => {
+  if (asked.length === 0) return done()
+  for (const { contents, id, machine } of asked) {
+    machine!.fork(contents).addObserver((exit) => {
       held.push(Exit.isSuccess(exit) ? exit.value : Cause.pretty(exit.cause))
       rules.check(
         "members that applied the same hold the same",
         held.at(-1) === held[0],
-        () => `${name(member.id)} holds ${held.at(-1)}, and another one ${held[0]}`
+        () => `${name(id)} holds ${held.at(-1)}, and another one ${held[0]}`
       )
-      if (held.length === full.length) done()
+      if (held.length === asked.length) done()
     })
   }
 }

@@ -61,7 +61,7 @@ const runStack = <Services>(
   for (const member of cluster.members) member.boot()
   const load = stack.load(cluster, options)
   const faults = new Faults(cluster, options)
-  const failure = live(cluster, stack, options, load, faults)
+  const failure = live(cluster, options, load, faults)
   const verdict = failure === undefined ? load.verdict() : { failure, proven: "nothing", picture: undefined }
   const { network, watch, world } = cluster
   return {
@@ -82,7 +82,6 @@ const runStack = <Services>(
 /** From the first step to the last; what went wrong, if anything. */
 const live = <Services>(
   cluster: SimCluster<Services>,
-  stack: Stack.Stack<Services>,
   options: Options,
   load: Load<Services>,
   faults: Faults<Services>
@@ -121,8 +120,6 @@ const live = <Services>(
     const asked = advance(() => unanswered !== undefined)
     if (asked !== undefined) return asked
     if (unanswered!.length > 0) return `liveness: nothing is broken, and ${unanswered!.join(" ")} did not serve`
-    const { contents } = stack
-    if (contents === undefined) return undefined
     let areCompared = false
     const settled = within(
       () => world.now,
@@ -130,7 +127,7 @@ const live = <Services>(
       () => `the core does not converge: ${healing.describe()}`
     )
     if (settled !== undefined) return settled
-    Aftermath.compare(contents, serving, watch.rules, () => areCompared = true)
+    Aftermath.compare(serving, watch.rules, () => areCompared = true)
     return advance(() => areCompared)
   }
 

@@ -1,6 +1,6 @@
 /** A member of a simulated cluster: real actors over what its stack is made of. It survives its machines. */
 import { Configuration, LogStore, RaftNode, StateMachine, Transport } from "@dkv/raft"
-import type { MemberId } from "@dkv/raft"
+import type { MemberId, RaftError } from "@dkv/raft"
 import { Limits as ServerLimits } from "@dkv/server"
 import type { Option } from "effect"
 import { Cause, Context, Effect, Exit, Fiber, Layer, Random } from "effect"
@@ -195,6 +195,11 @@ export class SimMember<Services = never> {
     this.storage?.heal()
     this.speedUpDisk()
     this.boot()
+  }
+
+  /** What its state machine holds, if that can be compared; to be asked while it runs. */
+  get contents(): Effect.Effect<string, RaftError> | undefined {
+    return this.state.contents?.(this.services!)
   }
 
   status(): RaftNode.Status | undefined {

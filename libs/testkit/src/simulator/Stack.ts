@@ -46,6 +46,8 @@ export interface State<Services> extends Medium {
   ) => Layer.Layer<RaftNode.RaftNode | Services, BootError>
   /** That it lies on; without one, no fault of storages strikes. */
   readonly storage?: SimStorage
+  /** What the state machine holds, as anything that compares as text: the same on all members that have applied the same. */
+  readonly contents?: (services: Context.Context<RaftNode.RaftNode | Services>) => Effect.Effect<string, RaftError>
 }
 
 /** The member that a part is made for. */
@@ -73,8 +75,6 @@ export interface Stack<Services = never> {
   readonly state: (place: Place) => State<Services>
   readonly transport: (port: Port) => Layer.Layer<Transport.Transport>
   readonly load: (cluster: SimCluster<Services>, options: Options) => Load<Services>
-  /** What a member's state machine holds, as anything that compares as text: the same on all that have applied the same. */
-  readonly contents?: (services: Context.Context<RaftNode.RaftNode | Services>) => Effect.Effect<string, RaftError>
 }
 
 /** For a part that keeps everything as soon as it says so. */
@@ -112,9 +112,24 @@ const data = (): State<Kv.Kv> => {
     storage,
     layer: (raft, port) => withPort(Kv.layer.pipe(Layer.provideMerge(raft), Layer.provide(machine)), port),
     crash: MemoryStorage.crash(medium),
-    kill: Effect.void
+    kill: Effect.void,
+    contents: everything
   }
 }
+
+const everything = (services: Context.Context<RaftNode.RaftNode | Kv.Kv>) =>
+  Effect.map(
+    Context.get(services, Kv.Kv).read(
+      [{ key: Uint8Array.of(0), end: Uint8Array.of(0), limit: 0, reverse: false }],
+      { consistency: "stale", timeoutMillis: contentsMillis }
+    ),
+    (answers) => answers.map((answer) => answer._tag === "Range" ? rowsOf(answer) : answer.message).join()
+  )
+
+const rowsOf = ({ kvs, revision }: Extract<Kv.RangeResult, { readonly _tag: "Range" }>): string =>
+  kvs.map(({ key, value, ...revisions }) =>
+    `${Buffer.from(key).toString("hex")}=${Buffer.from(value).toString("hex")} ${JSON.stringify(revisions)}`
+  ).join("; ") + ` at ${revision}`
 
 /** What a witness has in its place: a snapshot file beside the log. */
 const heads = ({ disk }: Place): State<Kv.Kv> => {
@@ -140,21 +155,7 @@ export const kv: Stack<Kv.Kv> = {
     ),
   state: (place) => place.witness ? heads(place) : data(),
   transport: ({ id, machine, network }) => network.layer(id, machine),
-  load: (cluster, options) => new Workload(cluster, options),
-  contents: (services) =>
-    Effect.map(
-      Context.get(services, Kv.Kv).read(
-        [{ key: Uint8Array.of(0), end: Uint8Array.of(0), limit: 0, reverse: false }],
-        { consistency: "stale", timeoutMillis: contentsMillis }
-      ),
-      (answers) => answers.map((answer) => answer._tag === "Range" ? rowsOf(answer) : answer.message).join()
-    )
+  load: (cluster, options) => new Workload(cluster, options)
 }
-
-const rowsOf = ({ kvs, revision }: Extract<Kv.RangeResult, { readonly _tag: "Range" }>): string =>
-  kvs.map(({ key, value, ...revisions }) =>
-    `${Buffer.from(key).toString("hex")}=${Buffer.from(value).toString("hex")} ${JSON.stringify(revisions)}`
-  ).join("; ") + ` at ${revision}`
-
 /** Time that a read from memory never takes. */
 const contentsMillis = 1000
