@@ -1,6 +1,6 @@
 /** The simulator over some seeds of the default mix, and what makes its word worth something. Longer runs are `npm run sim`. */
 import { assert, describe, it } from "@effect/vitest"
-import { Options, Prng, Run } from "../src/simulator/index.ts"
+import { Options, Prng, Rules, Run } from "../src/simulator/index.ts"
 
 const seeds = 36
 
@@ -22,14 +22,16 @@ describe("the simulator", () => {
     assert.strictEqual(new Set(hashes).size, hashes.length)
   })
 
-  it(`finds nothing wrong in ${seeds} seeds and some more, with every kind of fault among them`, () => {
+  it(`finds nothing wrong in ${seeds} seeds and some more, with every kind of fault among them, and every rule looked at`, () => {
     const struck = new Set<string>()
+    const looked = new Set<string>()
     let frames = { lost: 0, doubled: 0, overtaking: 0 }
     const run = (seed: number) => {
       const report = Run.run(seed)
       assert.strictEqual(report.failure, undefined, `npm run sim -- --seed ${seed}`)
       assert.include(["Whole", "PerKey"], report.proven, `npm run sim -- --seed ${seed}`)
       for (const kind of report.faults.keys()) struck.add(kind)
+      for (const [rule, looks] of report.looks) if (looks > 0) looked.add(rule)
       const { doubled, lost, overtaking } = report.frames
       frames = {
         lost: frames.lost + lost,
@@ -45,6 +47,7 @@ describe("the simulator", () => {
       }
     }
     assert.deepStrictEqual([...struck].sort(), [...Options.faultKinds].sort())
+    assert.deepStrictEqual(Rules.names.filter((rule) => !looked.has(rule)), [])
     for (const [kind, count] of Object.entries(frames)) assert.isAbove(count, 0, kind)
   }, 300_000)
 })

@@ -309,13 +309,13 @@ describe("a disk", () => {
     return { sim, file, write: Effect.ignore(file.write(0, [new Uint8Array(10).fill(1)])) }
   })
 
-  it.effect("accounts for the errors that were made to happen, and that did happen", () =>
+  it.effect("accounts for the errors that were made to happen, until it is started with again", () =>
     Effect.gen(function*() {
       for (const reason of ["Io", "Full"] as const) {
         const { sim, write } = yield* open()
-        if (reason === "Io") sim.failSync()
-        else sim.fill()
         assert.isFalse(sim.accountsFor(reason))
+        if (reason === "Io") sim.fail("sync")
+        else sim.fill(0)
         yield* write
         assert.isTrue(sim.accountsFor(reason))
         assert.isFalse(sim.accountsFor("Corrupt"))

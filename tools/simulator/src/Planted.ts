@@ -331,8 +331,13 @@ export const planted: ReadonlyArray<Planted> = [
     name: "client: call a write that was sent unavailable",
     breaks: [answers],
     file: "libs/client/src/Calls.ts",
-    find: "if (call.state === \"out\") this.fail(call, \"Unknown\", late)",
-    replace: "if (call.state === \"out\") this.fail(call, \"Unavailable\", late)"
+    find: "else if (call.state === \"out\" || call.isDoubtful) this.fail(call, \"Unknown\", late)\n    ",
+    replace: "",
+    and: [{
+      file: "libs/client/src/Calls.ts",
+      find: "const error = reason === \"Unknown\" || call.isDoubtful\n",
+      replace: "const error = reason === \"Unknown\"\n"
+    }]
   },
   {
     name: "client: forget the deadline of what was sent",
