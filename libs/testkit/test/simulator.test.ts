@@ -22,32 +22,36 @@ describe("the simulator", () => {
     assert.strictEqual(new Set(hashes).size, hashes.length)
   })
 
-  it(`finds nothing wrong in ${seeds} seeds and some more, with every kind of fault among them, and every rule looked at`, () => {
-    const struck = new Set<string>()
-    const looked = new Set<string>()
-    let frames = { lost: 0, doubled: 0, overtaking: 0 }
-    const run = (seed: number) => {
-      const report = Run.run(seed)
-      assert.strictEqual(report.failure, undefined, `npm run sim -- --seed ${seed}`)
-      assert.include(["Whole", "PerKey"], report.proven, `npm run sim -- --seed ${seed}`)
-      for (const kind of report.faults.keys()) struck.add(kind)
-      for (const [rule, looks] of report.looks) if (looks > 0) looked.add(rule)
-      const { doubled, lost, overtaking } = report.frames
-      frames = {
-        lost: frames.lost + lost,
-        doubled: frames.doubled + doubled,
-        overtaking: frames.overtaking + overtaking
+  it(
+    `finds nothing wrong in ${seeds} seeds and some more, with every kind of fault among them, and every rule looked at`,
+    () => {
+      const struck = new Set<string>()
+      const looked = new Set<string>()
+      let frames = { lost: 0, doubled: 0, overtaking: 0 }
+      const run = (seed: number) => {
+        const report = Run.run(seed)
+        assert.strictEqual(report.failure, undefined, `npm run sim -- --seed ${seed}`)
+        assert.include(["Whole", "PerKey"], report.proven, `npm run sim -- --seed ${seed}`)
+        for (const kind of report.faults.keys()) struck.add(kind)
+        for (const [rule, looks] of report.looks) if (looks > 0) looked.add(rule)
+        const { doubled, lost, overtaking } = report.frames
+        frames = {
+          lost: frames.lost + lost,
+          doubled: frames.doubled + doubled,
+          overtaking: frames.overtaking + overtaking
+        }
       }
-    }
-    for (let seed = 1; seed <= seeds; seed++) run(seed)
-    // and some more, with the kinds that did not strike in those
-    for (const kind of Options.faultKinds) {
-      for (let seed = seeds + 1; !struck.has(kind) && seed <= 1000; seed++) {
-        if (Options.draw(new Prng.Prng(seed)).meanMillis[kind] !== Infinity) run(seed)
+      for (let seed = 1; seed <= seeds; seed++) run(seed)
+      // and some more, with the kinds that did not strike in those
+      for (const kind of Options.faultKinds) {
+        for (let seed = seeds + 1; !struck.has(kind) && seed <= 1000; seed++) {
+          if (Options.draw(new Prng.Prng(seed)).meanMillis[kind] !== Infinity) run(seed)
+        }
       }
-    }
-    assert.deepStrictEqual([...struck].sort(), [...Options.faultKinds].sort())
-    assert.deepStrictEqual(Rules.names.filter((rule) => !looked.has(rule)), [])
-    for (const [kind, count] of Object.entries(frames)) assert.isAbove(count, 0, kind)
-  }, 300_000)
+      assert.deepStrictEqual([...struck].sort(), [...Options.faultKinds].sort())
+      assert.deepStrictEqual(Rules.names.filter((rule) => !looked.has(rule)), [])
+      for (const [kind, count] of Object.entries(frames)) assert.isAbove(count, 0, kind)
+    },
+    300_000
+  )
 })
