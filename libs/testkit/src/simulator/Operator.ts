@@ -17,8 +17,8 @@ const retryMillis = 500
 /** After so long nothing comes any more of a change that was asked for. */
 const changeMillis = 15_000
 
-/** A copy of what was forwarded, and answered, may come so much later. */
-const echoMillis = 500
+/** A copy of what was forwarded, and answered, may come so much later; where there was no leader, it waits for one until its deadline. */
+const echoMillis = (said: Answer) => 500 + (said === "NoLeader" ? 2 * Limits.callTimeoutMillis : 0)
 
 /** Whoever answers looks at deadlines every now and then. */
 const lateMillis = 200
@@ -242,7 +242,7 @@ export class Operator<Services> {
     const over = () => void changesUnderWay.delete(wish)
     const isAsked = this.ask(wish._tag, (node) => node.changeMembership(wish), (said) => {
       this.cluster.say(`${wish._tag} ${what}: ${said}`)
-      if (isOver(wish, said)) world.after(echoMillis, over)
+      if (isOver(wish, said)) world.after(echoMillis(said), over)
     })
     if (isAsked) world.after(changeMillis, over)
     else over()
