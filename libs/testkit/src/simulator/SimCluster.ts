@@ -100,7 +100,7 @@ export class SimCluster<Services = never> {
         this.onLeader(member, status.term)
       }
       if (status.role === "Leader" && Configuration.isJoint(status.configuration)) this.begun(status)
-      if (status.removed) this.retireSoon(member)
+      if (status.removed && !goesBy(status, member.id)) this.retireSoon(member)
       if (this.trace === undefined) continue
       const role = `${status.role} in term ${status.term}, ${describe(status.configuration)}`
       if (this.roles.get(member.id) === role) continue
@@ -142,12 +142,8 @@ export class SimCluster<Services = never> {
     this.say(`${name(member.id)} was removed`)
     this.world.after(this.prng.exponential(removalMeanMillis), () => {
       if (member.isRetired) return
-      // somebody who asked for it before may have had it taken in again
-      const isBack = this.members.some((other) => {
-        const status = other.status()
-        return status?.role === "Leader" && Configuration.find(status.configuration, member.id) !== undefined
-      })
-      if (isBack || member.status()?.removed === false) this.removed.delete(member)
+      // whoever asked for it before may have it taken in again, and who leads then may be down; later it is looked at anew
+      if (this.members.some((other) => goesBy(other.status(), member.id))) this.removed.delete(member)
       else this.retire(member)
     })
   }
@@ -183,6 +179,10 @@ export class SimCluster<Services = never> {
     return prng.chance(0.5) ? prng.pick([-clockDrift, clockDrift]) : prng.between(-clockDrift, clockDrift)
   }
 }
+
+/** Whether a member takes `id` for one of the cluster. */
+const goesBy = (status: RaftNode.Status | undefined, id: MemberId): boolean =>
+  status !== undefined && Configuration.find(status.configuration, id) !== undefined
 
 const describe = ({ members, outgoing, voters }: Configuration.Configuration): string => {
   const names = (ids: ReadonlyArray<MemberId>) => ids.map(name).join(" ")
