@@ -19,6 +19,7 @@ export interface Report {
   readonly virtualMillis: number
   readonly steps: number
   readonly acknowledged: number
+  /** How calls and changes of the cluster ended, and how often. */
   readonly outcomes: ReadonlyMap<string, number>
   /** How far the history was proven to be linearizable. */
   readonly proven: string
@@ -70,7 +71,7 @@ const runStack = <Services>(
     virtualMillis: world.now,
     steps: world.steps,
     acknowledged: load.acknowledged,
-    outcomes: load.outcomes,
+    outcomes: new Map([...load.outcomes, ...cluster.operator.changes]),
     faults: faults.hits,
     looks: watch.rules.looks,
     witnesses: watch.witnessing,
