@@ -29,6 +29,11 @@ const deafMillis = 300
 const backMillis = 2000
 const againMillis = { topple: 1000, freeze: 3000, revote: 5000 }
 
+/** Where one member alone hears the last that a leader writes: for how long, and how slow its disk is at most. An election takes less. */
+const lastWordsMillis = 120
+const breathMillis = 500
+const slowestMillis = 1200
+
 /** Begins a regime. Without a mean there is none. */
 export const begin = <Services>(scene: Scene<Services>, kind: FollowUp, prng: Prng, meanMillis: number): void => {
   if (meanMillis === Infinity) return
@@ -210,32 +215,58 @@ const splitHalves = <Services>(scene: Scene<Services>, prng: Prng, meanMillis: n
 
 /**
  * What a leader writes reaches one other member only, often the one that led before it; then both are cut off, and the others elect the next one. As a rule, every third
- * leader reaches everybody before it goes: so an entry that was replaced where it was proposed may be committed all the same.
+ * leader reaches everybody before it goes: so an entry that was replaced where it was proposed may be committed all the same. Now and then the last that a leader writes
+ * reaches a member with a slow disk, which hears candidates, and the next leader later: what is replaced there is on its way to the disk still, with the later term.
  */
 const tilt = <Services>(scene: Scene<Services>, prng: Prng, meanMillis: number): void => {
   const { cluster } = scene
   const { network, watch, world } = cluster
   let cuts: Array<readonly [MemberId, MemberId]> = []
+  let slow: SimMember<Services> | undefined
   let turn = 0
   let last: MemberId | undefined
   const cut = (more: ReadonlyArray<readonly [MemberId, MemberId]>) => {
     for (const [from, to] of more) network.cut(from, to)
     cuts.push(...more)
   }
+  watch.onStand = (candidate) => {
+    const deaf = slow?.id
+    if (scene.isOver || deaf === undefined) return
+    // behind the request for its vote
+    world.after(1, () => network.clog(candidate, deaf, prng.between(0, slowestMillis)))
+  }
   cluster.onLeader = ({ id: leader }, term) => {
     if (scene.isOver) return
     for (const [from, to] of cuts) network.heal(from, to)
     cuts = []
+    const before = slow
+    slow = undefined
+    world.after(slowestMillis, () => before?.disk?.speedUp())
     const others = cluster.members.map(({ id }) => id).filter((id) => id !== leader)
     const ear = last !== undefined && last !== leader && prng.chance(0.7) ? last : prng.pick(others)
-    const isHeard = prng.chance(turn++ % 3 === 2 ? 0.8 : 0.2)
-    if (!isHeard) cut(pairs([leader, ear], others.filter((id) => id !== ear)))
+    const rest = others.filter((id) => id !== ear)
+    const isSlow = prng.chance(0.3)
+    const isHeard = isSlow || prng.chance(turn++ % 3 === 2 ? 0.8 : 0.2)
+    if (!isHeard) cut(pairs([leader, ear], rest))
     last = leader
+    const fall = () => {
+      if (!scene.isOver && watch.termLed === term) cut(pairs([leader], others))
+    }
     world.after(prng.exponential(isHeard ? restMillis : meanMillis), () => {
       if (scene.isOver || watch.termLed !== term) return
       scene.hit("seesaw")
       cluster.say(`fault seesaw ${name(leader)} ${name(ear)}`)
-      cut(pairs([leader], others))
+      if (!isSlow) return fall()
+      // whoever waits a while has something to say at the same time
+      for (const client of cluster.clients) client.pause()
+      world.after(breathMillis, () => {
+        for (const client of cluster.clients) client.resume()
+        if (scene.isOver || watch.termLed !== term) return
+        cut(pairs([leader], rest))
+        slow = cluster.members.find(({ id }) => id === ear)
+        slow?.disk?.slow(prng.between(slowestMillis / 4, slowestMillis), world.now)
+        world.after(prng.between(lastWordsMillis / 3, lastWordsMillis), fall)
+      })
     })
   }
 }
