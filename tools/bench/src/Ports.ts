@@ -1,22 +1,33 @@
 /** TCP ports on the loopback address: finding free ones, and waiting until one answers. Wraps `node:net`. */
-import { Effect, Schedule } from "effect"
+import { Effect, Random, Schedule } from "effect"
 import * as Net from "node:net"
 import { BenchError } from "./BenchError.ts"
 import { startMillis } from "./Limits.ts"
 
-const free = Effect.callback<number, BenchError>((resume) => {
-  const server = Net.createServer()
-  server.on("error", (cause) => resume(Effect.fail(new BenchError({ message: "no free port on 127.0.0.1", cause }))))
-  server.listen(0, "127.0.0.1", () => {
-    const address = server.address()
-    const port = typeof address === "object" && address !== null ? address.port : 0
-    server.close(() => resume(Effect.succeed(port)))
+const isFree = (port: number): Effect.Effect<boolean> =>
+  Effect.callback((resume) => {
+    const server = Net.createServer()
+    server.once("error", () => resume(Effect.succeed(false)))
+    server.listen(port, "127.0.0.1", () => server.close(() => resume(Effect.succeed(true))))
   })
+
+/**
+ * `127.0.0.1:PORT` for `count` ports that nobody listens on now, below those that systems give to outgoing connections: a connection of any program could get one of those
+ * before the cluster takes it.
+ */
+export const freeAddresses = Effect.fnUntraced(function*(count: number) {
+  const ports = new Set<number>()
+  for (let tries = 0; ports.size < count; tries++) {
+    if (tries >= triesMax) {
+      return yield* new BenchError({ message: `found ${ports.size} free ports on 127.0.0.1, and needs ${count}` })
+    }
+    const port = yield* Random.nextIntBetween(10_000, 32_000)
+    if (yield* isFree(port)) ports.add(port)
+  }
+  return Array.from(ports, (port) => `127.0.0.1:${port}`)
 })
 
-/** `127.0.0.1:PORT` for `count` ports that nobody listens on now. */
-export const freeAddresses = (count: number): Effect.Effect<ReadonlyArray<string>, BenchError> =>
-  Effect.map(Effect.all(Array.from({ length: count }, () => free)), (ports) => ports.map((port) => `127.0.0.1:${port}`))
+const triesMax = 1000
 
 /** The port of `host:port`. */
 export const portOf = (address: string): string => address.slice(address.lastIndexOf(":") + 1)
