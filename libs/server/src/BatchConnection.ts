@@ -283,6 +283,10 @@ export class BatchConnection {
 
   /** In pieces, so that a client that takes its time with a long reply is seen to read. */
   private write(writer: Socket.Writer, frames: Frames): Effect.Effect<void, Socket.SocketError> {
+    if (this.isNotified) return Effect.never
+    let bytes = 0
+    for (const frame of frames) bytes += frame.length
+    if (bytes <= Limits.writeBytesMax) return Effect.map(writer.writeAll(frames), () => void this.writesDone++)
     return Effect.forEach(piecesOf(frames), ({ chunks, rest }) =>
       Effect.suspend(() => {
         if (this.isNotified) return Effect.never

@@ -38,7 +38,7 @@ export const inflightFloorBytes = 64 * 1024
 export const scanReadsMax = 16
 
 /** Bytes of replies handed to the socket at once; more goes out once these are taken, which counts as progress. */
-export const writeBytesMax = 256 * 1024
+export const writeBytesMax = 1024 * 1024
 
 /** How often batch connections are looked at for progress. */
 export const stallCheckMillis = 5_000

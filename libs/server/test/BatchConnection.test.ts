@@ -16,7 +16,7 @@ const mebi = 1024 * 1024
 type Chunks = NonEmptyReadonlyArray<Uint8Array>
 
 /** What the other end takes at once. */
-const gulp = 256 * 1024
+const gulp = 1024 * 1024
 
 /** A connection whose other end is the test. Each gulp waits for `taken` before the next one. */
 const connect = Effect.fnUntraced(function*(kv: Partial<Kv.Kv["Service"]>, options: {
