@@ -22,6 +22,24 @@ describe("the simulator", () => {
     assert.strictEqual(new Set(hashes).size, hashes.length)
   })
 
+  it("leaves whoever is not of the healed core as dead as it is", () => {
+    let count = 0
+    for (let seed = 1; seed <= 12; seed++) {
+      const dead = new Set<string>()
+      Run.run(seed, {
+        trace: (line) => {
+          const [, name, ...words] = line.trim().split(/ +/)
+          const said = words.join(" ")
+          if (said === "stays dead") dead.add(name!)
+          if (said.startsWith("core grows by")) dead.delete(words.at(-1)!)
+          assert.isFalse(dead.has(name!) && / in term /.test(said), `seed ${seed}: ${line}`)
+        }
+      })
+      count += dead.size
+    }
+    assert.isAbove(count, 3)
+  })
+
   it(
     `finds nothing wrong in ${seeds} seeds and some more, with every kind of fault among them, and every rule looked at`,
     () => {

@@ -85,6 +85,14 @@ describe("a part of one's own under the simulator", () => {
     assert.match(failure({ ...Stack.kv, log }) ?? "", /survive/)
   })
 
+  it("members that hold something different in the end are found", () => {
+    const state: typeof Stack.kv.state = (place) => ({
+      ...Stack.kv.state(place),
+      contents: () => Effect.succeed(place.id)
+    })
+    assert.match(failure({ ...Stack.kv, state }) ?? "", /^members that applied the same hold the same/)
+  })
+
   it("a transport may do with frames what it likes on their way, and the rules still look at what raft said", () => {
     let carried = 0
     const transport: typeof Stack.kv.transport = ({ id, machine, network }) =>

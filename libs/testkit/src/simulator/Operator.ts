@@ -34,7 +34,7 @@ export class Operator<Services> {
   private isRebuilding = false
   /** Whose disk was damaged, as of which start. */
   private damaged: { readonly member: SimMember<Services>; readonly boots: number } | undefined
-  private isRetired = false
+  private isOver = false
   private readonly changesUnderWay = new Set<RaftNode.MembershipChange>()
   private readonly tally = new Map<string, number>()
 
@@ -44,8 +44,8 @@ export class Operator<Services> {
   }
 
   /** Asks for nothing any more. */
-  retire(): void {
-    this.isRetired = true
+  stop(): void {
+    this.isOver = true
   }
 
   /** Starts again what has stopped by itself, after a while, as whoever supervises processes would. */
@@ -210,7 +210,7 @@ export class Operator<Services> {
           !Configuration.isJoint(status.configuration)
       })
     const attempt = (): void => {
-      if (this.isRetired || isReplaced()) {
+      if (this.isOver || isReplaced()) {
         this.isRebuilding = false
         return
       }

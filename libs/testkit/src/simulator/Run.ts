@@ -107,7 +107,7 @@ const live = <Services>(
   /** What has to be true of a core that has served again. */
   const after = (): string | undefined => {
     const { serving } = healing
-    operator.retire()
+    operator.stop()
     const servedAt = world.now
     const isIdle = () => healing.hasConverged && Aftermath.left(serving).length === 0
     const idle = within(
@@ -122,8 +122,9 @@ const live = <Services>(
     if (asked !== undefined) return asked
     if (unanswered!.length > 0) return `liveness: nothing is broken, and ${unanswered!.join(" ")} did not serve`
     let areCompared = false
+    const askedAt = world.now
     const settled = within(
-      () => world.now,
+      () => askedAt,
       () => healing.hasConverged,
       () => `the core does not converge: ${healing.describe()}`
     )
