@@ -108,10 +108,10 @@ const live = <Services>(
   const after = (): string | undefined => {
     const { serving } = healing
     operator.stop()
-    const servedAt = world.now
+    let since = world.now
     const isIdle = () => healing.hasConverged && Aftermath.left(serving).length === 0
     const idle = within(
-      () => servedAt,
+      () => since,
       isIdle,
       () => `there is always something left: ${Aftermath.left(serving).join("; ")}`
     )
@@ -121,16 +121,16 @@ const live = <Services>(
     const asked = advance(() => unanswered !== undefined)
     if (asked !== undefined) return asked
     if (unanswered!.length > 0) return `liveness: nothing is broken, and ${unanswered!.join(" ")} did not serve`
-    let areCompared = false
-    const askedAt = world.now
+    since = world.now
     const settled = within(
-      () => askedAt,
+      () => since,
       () => healing.hasConverged,
       () => `the core does not converge: ${healing.describe()}`
     )
     if (settled !== undefined) return settled
-    Aftermath.compare(serving, watch.rules, () => areCompared = true)
-    return advance(() => areCompared)
+    let areCompared = false
+    Aftermath.compare(serving.filter(({ isRetired }) => !isRetired), watch.rules, () => areCompared = true)
+    return within(() => since, () => areCompared, () => "a member does not say what it holds")
   }
 
   const during = advance(() => world.now >= options.millis)
