@@ -152,16 +152,15 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
   const write = <A>(operation: Operation.Write, options: CallOptions | undefined, read: Read<A>) =>
     calls.make(operation, "write", options?.timeoutMillis ?? timeoutMillis, read)
-  const ask = <A>(operation: Operation.Range, options: ReadOptions | undefined, read: Read<A>) =>
-    Effect.suspend(() => {
-      const consistency = options?.consistency ?? "linearizable"
-      const callMillis = options?.timeoutMillis ?? timeoutMillis
-      if (typeof consistency === "string") return calls.make(operation, consistency, callMillis, read)
-      const { maxStalenessMillis } = consistency
-      return isStaleness(maxStalenessMillis)
-        ? calls.make(operation, "bounded", callMillis, read, maxStalenessMillis)
-        : invalid(`${maxStalenessMillis} is no staleness: it must be an integer of milliseconds, above 0`)
-    })
+  const ask = <A>(operation: Operation.Range, options: ReadOptions | undefined, read: Read<A>) => {
+    const consistency = options?.consistency ?? "linearizable"
+    const callMillis = options?.timeoutMillis ?? timeoutMillis
+    if (typeof consistency === "string") return calls.make(operation, consistency, callMillis, read)
+    const { maxStalenessMillis } = consistency
+    return isStaleness(maxStalenessMillis)
+      ? calls.make(operation, "bounded", callMillis, read, maxStalenessMillis)
+      : invalid(`${maxStalenessMillis} is no staleness: it must be an integer of milliseconds, above 0`)
+  }
   const rare = <A>(isChange: boolean, options: CallOptions | undefined, use: RareCalls.Use<A>) =>
     Effect.suspend(() => {
       const first = endpoint()
