@@ -7,6 +7,9 @@ import * as Protocol from "./Protocol.ts"
 
 export const ownWorker = fileURLToPath(new URL("./worker.ts", import.meta.url))
 
+/** A run leaves much garbage and keeps little: with room for it, a tenth of the time is saved. */
+const collection = ["--min-semi-space-size=32", "--max-semi-space-size=64"]
+
 export interface Request extends Omit<Protocol.Job, "step"> {
   readonly workers: number
   /** The program that runs them; that of this workspace if absent. */
@@ -36,7 +39,7 @@ const work = (worker: string, job: Protocol.Job): Outcomes =>
   Stream.unwrap(Effect.gen(function*() {
     const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
     const argument = yield* Schema.encodeEffect(Protocol.JobLine)(job)
-    const handle = yield* spawner.spawn(ChildProcess.make(process.execPath, [worker, argument], {
+    const handle = yield* spawner.spawn(ChildProcess.make(process.execPath, [...collection, worker, argument], {
       extendEnv: true,
       stderr: "inherit",
       // in the middle of a seed it listens to nothing else

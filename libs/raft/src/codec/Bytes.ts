@@ -54,7 +54,11 @@ export class Writer {
 
   /** Length and contents. */
   blob(value: Uint8Array): this {
-    this.uint32(value.length)
+    return this.uint32(value.length).raw(value)
+  }
+
+  /** Contents alone. */
+  raw(value: Uint8Array): this {
     this.reserve(value.length)
     this.bytes.set(value, this.offset)
     this.offset += value.length

@@ -14,7 +14,17 @@ const witness = 2
 const leaderLeases = 1
 const deadMembers: ReadonlyArray<DeadMembers> = ["off", "warn", "replace"]
 
+/** A configuration never changes, and each applied batch carries it: its bytes are made once. */
+const written = new WeakMap<Configuration, Uint8Array>()
+
 export const write = (writer: Writer, configuration: Configuration): Writer => {
+  let bytes = written.get(configuration)
+  if (bytes === undefined) written.set(configuration, bytes = bytesOf(configuration))
+  return writer.raw(bytes)
+}
+
+const bytesOf = (configuration: Configuration): Uint8Array => {
+  const writer = new Writer(256)
   writer.uint8(version).uint32(configuration.members.length)
   for (const member of configuration.members) {
     writer.memberId(member.id).string(member.name).string(member.peerAddress).string(member.clientAddress)
@@ -25,7 +35,7 @@ export const write = (writer: Writer, configuration: Configuration): Writer => {
   writeIds(writer, configuration.outgoing)
   const { settings } = configuration
   writer.uint8(settings.leaderLeases ? leaderLeases : 0).uint8(deadMembers.indexOf(settings.deadMembers))
-  return writer.uint64(settings.deadMemberMillis)
+  return writer.uint64(settings.deadMemberMillis).finish()
 }
 
 export const read = (reader: Reader): Configuration => {

@@ -18,7 +18,7 @@ const waiting: ReadonlySet<string> = new Set([
 /** What of these members somebody still waits for. */
 export const left = <Services>(members: ReadonlyArray<SimMember<Services>>): ReadonlyArray<string> =>
   members.flatMap((member) =>
-    (member.look()?.[1] ?? []).filter((gauge) => waiting.has(gauge.name) && gauge.value > 0).map((gauge) =>
+    member.gauges().filter((gauge) => waiting.has(gauge.name) && gauge.value > 0).map((gauge) =>
       `${name(member.id)} has ${gauge.value} of ${gauge.name}`
     )
   )

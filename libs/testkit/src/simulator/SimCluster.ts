@@ -89,12 +89,11 @@ export class SimCluster<Services = never> {
     for (const member of this.members) {
       const { machine } = member
       if (machine === undefined || this.seen.get(machine) === machine.steps) continue
-      const seen = member.look()
-      if (seen === undefined) continue
-      const [status, gauges] = seen
+      const status = member.status()
+      if (status === undefined) continue
       this.seen.set(machine, machine.steps)
       this.watch.status(member.id, status)
-      this.watch.gauges(member.id, gauges)
+      this.watch.gauges(member.id, member.gauges())
       if (this.termSeen < this.watch.termLed && status.role === "Leader" && status.term === this.watch.termLed) {
         this.termSeen = status.term
         this.onLeader(member, status.term)

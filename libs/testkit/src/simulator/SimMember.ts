@@ -38,8 +38,6 @@ export interface MemberOptions extends
   readonly onLog: (message: string) => void
 }
 
-type Look = readonly [RaftNode.Status, ReadonlyArray<RaftNode.Gauge>]
-
 /** A member that is asked to stop has so long: what its client port takes to drain, and then to take leave of each connection. */
 const stopMillis = ServerLimits.drainMillis + ServerLimits.lingerMillis + ServerLimits.farewellMillis + 500
 
@@ -80,7 +78,9 @@ export class SimMember<Services = never> {
   private running: Fiber.Fiber<unknown, unknown> | undefined
   /** It was asked to end. */
   private isEnding = false
-  private looking: Effect.Effect<Look> = Effect.never
+  private node: RaftNode.RaftNode["Service"] | undefined
+  /** What `status` said last, at which step of its machine and at which time. */
+  private seen: { readonly status: RaftNode.Status; readonly steps: number; readonly at: number } | undefined
 
   constructor(
     world: World,
@@ -113,13 +113,13 @@ export class SimMember<Services = never> {
     this.boots++
     const { clockRate, onLog, wallMillis } = this.options
     const machine = this.machine = this.world.machine({ rate: clockRate, wallMillis, onLog })
+    this.seen = undefined
     this.stopped = undefined
     this.isEnding = false
     this.storage?.begin()
     const live = Effect.gen({ self: this }, function*() {
       const services = yield* Layer.build(this.layer(machine))
-      const node = Context.get(services, RaftNode.RaftNode)
-      this.looking = Effect.zip(node.status, node.gauges)
+      const node = this.node = Context.get(services, RaftNode.RaftNode)
       this.services = services
       return yield* node.stopped
     })
@@ -203,19 +203,29 @@ export class SimMember<Services = never> {
   }
 
   status(): RaftNode.Status | undefined {
-    return this.look()?.[0]
-  }
-
-  /** What `status` says, and how full its queues are. */
-  look(): Look | undefined {
-    if (this.services === undefined || this.machine?.isPaused === true) return undefined
-    const look = Effect.runSync(this.looking)
-    const { configuration } = look[0]
+    const node = this.reachable
+    if (node === undefined) return undefined
+    const { steps } = this.machine!
+    const { now } = this.world
+    if (this.seen?.steps === steps && this.seen.at === now) return this.seen.status
+    const status = Effect.runSync(node.status)
+    this.seen = { status, steps, at: now }
+    const { configuration } = status
     if (configuration !== this.configuration) {
       this.configuration = configuration
       this.hasTakenPart ||= Configuration.find(configuration, this.id) !== undefined
     }
-    return look
+    return status
+  }
+
+  /** How full its queues are. */
+  gauges(): ReadonlyArray<RaftNode.Gauge> {
+    return this.reachable === undefined ? [] : Effect.runSync(this.reachable.gauges)
+  }
+
+  /** While it runs, and is not paused. */
+  private get reachable(): RaftNode.RaftNode["Service"] | undefined {
+    return this.services === undefined || this.machine?.isPaused === true ? undefined : this.node
   }
 
   private halt(): boolean {

@@ -143,9 +143,10 @@ export class SimNetwork {
     const { delayMeanMillis, delayMinMillis, reorder } = this.options
     const { epoch } = pair
     const { prng, world } = this
-    const key = `${directionOf(from, to)}:${lane}`
-    const clogged = Math.max(0, (this.clogs.get(directionOf(from, to)) ?? 0) - world.now)
-    const held = clogged + (this.lags.get(directionOf(from, to)) ?? 0)
+    const direction = directionOf(from, to)
+    const key = `${direction}:${lane}`
+    const clogged = Math.max(0, (this.clogs.get(direction) ?? 0) - world.now)
+    const held = clogged + (this.lags.get(direction) ?? 0)
     let at = world.now + held + delayMinMillis + prng.exponential(delayMeanMillis - delayMinMillis)
     const overtakes = prng.chance(reorder) && !this.isCalm
     if (overtakes) this.framesOvertaking++
@@ -155,7 +156,7 @@ export class SimNetwork {
     }
     world.after(at - world.now, () => {
       const port = this.ports.get(to)
-      if (pair.epoch !== epoch || port === undefined || this.cuts.has(directionOf(from, to))) return
+      if (pair.epoch !== epoch || port === undefined || this.cuts.has(direction)) return
       world.schedule(() => port.handlers?.onFrame(from, lane, frame), port.machine)
     })
   }
