@@ -67,13 +67,16 @@ export const make = Effect.fnUntraced(function*(options: {
 
   /** False if the lane stays down: the receiver has to be asked again. */
   const sendChunk = Effect.gen(function*() {
-    const { data, next } = yield* reader.read(cursors[sent]!)
-    if (Option.isSome(next)) cursors[sent + 1] = next.value
-    else chunks = sent + 1
+    const sequence = sent
+    const { data, next } = yield* reader.read(cursors[sequence]!)
+    if (Option.isSome(next)) cursors[sequence + 1] = next.value
+    else chunks = sequence + 1
+    // the receiver has said meanwhile that it goes on elsewhere
+    if (sent !== sequence) return true
     const frame = Codec.encode({
       _tag: "SnapshotChunk",
       snapshot,
-      sequence: sent,
+      sequence,
       last: Option.isNone(next),
       checksum: Crc32c.checksum(data),
       data
@@ -82,7 +85,8 @@ export const make = Effect.fnUntraced(function*(options: {
       if (waited >= Limits.snapshotSilenceMillis) return false
       yield* Effect.sleep(Limits.retryMillis)
     }
-    if (sent++ === counted) {
+    if (sent === sequence) sent++
+    if (sequence === counted) {
       counted++
       bytes += data.length
     }

@@ -11,18 +11,25 @@ import * as VolatileSnapshot from "./VolatileSnapshot.ts"
 /** One snapshot transfer per peer that needs one. */
 export const run = (member: Member) =>
   Effect.scoped(Effect.gen(function*() {
+    const served = new Set<MemberId>()
     let nextSnapshot = Math.floor(member.random.nextDoubleUnsafe() * 0x1_0000_0000)
     while (true) {
       yield* member.snapshotsWakeup.wait
       for (const peer of member.snapshotsWanted.splice(0)) {
-        if (member.transfers.has(peer)) continue
-        yield* Effect.forkScoped(vital(member, Effect.scoped(sendSnapshot(member, peer, nextSnapshot++))))
+        if (served.has(peer)) continue
+        served.add(peer)
+        const sending = Effect.scoped(send(member, peer, nextSnapshot++)).pipe(
+          Effect.ensuring(Effect.sync(() => served.delete(peer))),
+          // not before: whoever is told may ask for the next one at once
+          Effect.map((sent) => member.mailbox.complete({ _tag: "SnapshotSent", peer, ...sent }))
+        )
+        yield* Effect.forkScoped(vital(member, sending))
       }
     }
   }))
 
-const sendSnapshot = Effect.fnUntraced(function*(member: Member, peer: MemberId, snapshot: number) {
-  const { applier, core, mailbox, transfers } = member
+const send = Effect.fnUntraced(function*(member: Member, peer: MemberId, snapshot: number) {
+  const { applier, core, transfers } = member
   const term = core.term
   const { head, reader } = core.progress.get(peer)?.witness === true
     ? headOnly(applier.head())
@@ -58,7 +65,7 @@ const sendSnapshot = Effect.fnUntraced(function*(member: Member, peer: MemberId,
     Effect.ensuring(Effect.sync(() => transfers.delete(peer)))
   )
   yield* Effect.logInfo(`member ${peer} ${delivered ? "has" : "did not take"} the snapshot up to entry ${head.index}`)
-  mailbox.complete({ _tag: "SnapshotSent", peer, index: head.index, delivered })
+  return { index: head.index, delivered }
 })
 
 /** Clients' sessions stay where their records are. */

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Fiber, Option } from "effect"
+import { Clock, Deferred, Effect, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
 import * as Codec from "../src/codec/PeerMessageCodec.ts"
 import * as Limits from "../src/Limits.ts"
@@ -7,6 +7,7 @@ import type { Member } from "../src/Member.ts"
 import type { PeerMessage } from "../src/PeerMessage.ts"
 import * as SnapshotSender from "../src/SnapshotSender.ts"
 import * as SnapshotTransfers from "../src/SnapshotTransfers.ts"
+import * as Wakeup from "../src/Wakeup.ts"
 import { bytes } from "./support/Register.ts"
 
 /** A receiver that answers each message after `delayMillis`, over a transport that the test can take down. */
@@ -69,6 +70,44 @@ const transferTo = Effect.fnUntraced(function*(options: {
   return { transfer, received, state }
 })
 
+describe("SnapshotTransfers", () => {
+  it.effect("a peer is sent one snapshot at a time, also while the first is still being made", () =>
+    Effect.gen(function*() {
+      const peer = "000000000000000b"
+      const done: Array<unknown> = []
+      let made = 0
+      const member = {
+        stopped: yield* Deferred.make<never, never>(),
+        random: { nextDoubleUnsafe: () => 0.5 },
+        core: { role: "Leader", term: 2, progress: new Map([[peer, { match: 0 }]]) },
+        applier: {
+          head: () => ({ index: 100, term: 1 }),
+          pause: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.andThen(Effect.sleep(5000), effect)
+        },
+        stateMachine: { snapshot: Effect.sync(() => ({ read: () => Effect.succeed(made++) })) },
+        transport: { sendUnsafe: () => false },
+        mailbox: { complete: (input: unknown) => void done.push(input) },
+        transfers: new Map(),
+        catchingUp: new Map(),
+        snapshotsWanted: [] as Array<string>,
+        snapshotsWakeup: yield* Wakeup.make
+      }
+      const want = Effect.sync(() => {
+        member.snapshotsWanted.push(peer)
+        member.snapshotsWakeup.ringUnsafe()
+      })
+      yield* Effect.forkChild(SnapshotTransfers.run(member as unknown as Member))
+      yield* want
+      yield* TestClock.adjust(1000)
+      yield* want
+      yield* TestClock.adjust(60_000)
+      assert.strictEqual(done.length, 1)
+      yield* want
+      yield* TestClock.adjust(60_000)
+      assert.strictEqual(done.length, 2, "the next one comes when it is asked for again")
+    }))
+})
+
 describe("the log behind a snapshot that is being sent", () => {
   const pinned = (appendedBytes: number, bytes: number) => {
     const pin = { index: 70, startedAtBytes: 0, bytesUnsafe: () => bytes }
@@ -121,6 +160,57 @@ describe("SnapshotSender", () => {
       for (let passed = 0; passed < 60_000; passed += 100) yield* TestClock.adjust(100)
       assert.isTrue(yield* Fiber.join(fiber))
       assert.strictEqual(state.chunks, 3)
+    }).pipe(Effect.scoped))
+
+  it.effect("a receiver that speaks while a chunk is being read gets every chunk under its own number", () =>
+    Effect.gen(function*() {
+      const chunks: Array<string> = []
+      const transfer: SnapshotSender.Transfer = yield* SnapshotSender.make({
+        peer: "000000000000000b",
+        snapshot: 7,
+        index: 100,
+        indexTerm: 1,
+        term: 2,
+        isCurrent: () => true,
+        startedAtBytes: 0,
+        reader: {
+          read: (cursor) =>
+            Effect.delay(
+              Effect.sync(() => {
+                const at = cursor.length === 0 ? 0 : cursor[0]!
+                return {
+                  data: bytes(`chunk ${at}`),
+                  next: at < 20 ? Option.some(Uint8Array.of(at + 1)) : Option.none()
+                }
+              }),
+              50
+            )
+        },
+        transport: {
+          serve: () => Effect.void,
+          setPeers: () => Effect.void,
+          sendUnsafe: (_peer, _lane, [frame]) => {
+            const message = Codec.decode(frame!)
+            if (message._tag === "SnapshotChunk") {
+              chunks.push(`${message.sequence}: ${new TextDecoder().decode(message.data)}`)
+            }
+            return true
+          }
+        }
+      })
+      const hear = (next: number) =>
+        transfer.progressUnsafe({ _tag: "SnapshotProgress", snapshot: 7, next, state: "receiving" })
+      yield* Effect.forkChild(transfer.run)
+      yield* TestClock.adjust(1)
+      hear(0)
+      for (let passed = 0; passed < 300; passed += 10) yield* TestClock.adjust(10)
+      assert.strictEqual(chunks.length, Limits.snapshotWindowChunks)
+      hear(0)
+      yield* TestClock.adjust(20)
+      for (let next = 1; next <= Limits.snapshotWindowChunks; next++) hear(next)
+      for (let passed = 0; passed < 300; passed += 10) yield* TestClock.adjust(10)
+      assert.isAbove(chunks.length, Limits.snapshotWindowChunks)
+      for (const chunk of chunks) assert.match(chunk, /^(\d+): chunk \1$/)
     }).pipe(Effect.scoped))
 
   it.effect("goes on where the receiver is when the link comes back, and gives up on one that stays silent", () =>
