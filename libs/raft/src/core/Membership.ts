@@ -156,7 +156,9 @@ const plan = (core: Core, change: Change): Configuration.Configuration | ChangeR
           clientAddress: member.clientAddress
         })
       }
-      if (members.length >= Configuration.membersMax) return "Invalid"
+      // whom it replaces goes when it is promoted
+      const room = Configuration.membersMax + (member.replaces === undefined ? 0 : 1)
+      if (members.length >= room) return "Invalid"
       const clash = members.find((other) =>
         other.id !== member.replaces && (other.name === member.name || other.peerAddress === member.peerAddress)
       )

@@ -61,6 +61,18 @@ describe("membership", () => {
     assert.strictEqual(outcome(4), "done", "it is in already")
   })
 
+  it("a member that lost its disk takes its own place again, also in a cluster that is full", () => {
+    const learners = Array.from({ length: Limits.membersMax - 2 }, (_, position) => memberOf(10 + position))
+    const script = new Script({ voters: [1, 2], learners, spares: [4] })
+    script.elect(1)
+    const { name, peerAddress } = script.core(1).configuration.members.find(({ id }) => id === idOf(2))!
+    const id = script.change(1, join(4, { autoPromote: true, name, peerAddress, replaces: idOf(2) }))
+    script.pass(1000)
+    assert.strictEqual(script.outcome(1, id), "done")
+    assert.strictEqual(script.core(1).configuration.members.length, Limits.membersMax)
+    assert.isUndefined(script.core(1).configuration.members.find((member) => member.id === idOf(2)))
+  })
+
   it("a configuration is in force as soon as it is appended, not when it is committed", () => {
     const script = three()
     script.elect(1)
