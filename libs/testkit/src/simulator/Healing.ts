@@ -7,6 +7,7 @@
  * Source: TigerBeetle's `vopr.zig`, liveness mode.
  */
 import { Configuration } from "@dkv/raft"
+import type { MemberId } from "@dkv/raft"
 import * as Core from "./Core.ts"
 import { name } from "./Names.ts"
 import type { SimCluster } from "./SimCluster.ts"
@@ -59,6 +60,7 @@ export class Healing<Services> {
     const members = this.core.filter(({ isRetired }) => !isRetired)
     const leader = members.map((member) => member.status()).find((status) => status?.role === "Leader")
     if (leader === undefined || Configuration.isJoint(leader.configuration)) return false
+    if (members.some(({ id }) => awaitsPromotion(leader.configuration, id))) return false
     return members.every((member) => {
       if (Configuration.find(leader.configuration, member.id) === undefined) return true
       const status = member.status()
@@ -140,6 +142,10 @@ export class Healing<Services> {
     }
   }
 }
+
+/** The leader promotes it as soon as it has caught up; whom it replaces, perhaps the leader itself, then goes. */
+const awaitsPromotion = (configuration: Configuration.Configuration, id: MemberId): boolean =>
+  Configuration.isLearner(configuration, id) && Configuration.find(configuration, id)!.autoPromote
 
 const heal = <Services>(member: SimMember<Services>): void => {
   member.machine?.resume()
