@@ -5,15 +5,15 @@ import type { Gauge } from "./RaftNode.ts"
 
 /** As of now. Of queues per peer, the fullest. */
 export const of = (member: Member): ReadonlyArray<Gauge> => {
-  const { applier, cache, changes, core, events, forwards, held, mailbox, proposals, readers } = member
+  const { applier, cache, capacity, changes, core, events, forwards, held, mailbox, proposals, readers } = member
   const gauges: Array<Gauge> = []
   const add = (name: string, value: number, limit: number) => void gauges.push({ name, value, limit })
   const frames = mailbox.fullest
-  add("peerFramesMax", frames.frames, Limits.peerFramesMax)
+  add("peerFramesMax", frames.frames, capacity.peerFramesMax)
   add("peerFrameBytesMax", frames.bytes, Limits.peerFrameBytesMax)
-  add("proposalsMax", proposals.size, Limits.proposalsMax)
+  add("proposalsMax", proposals.size, capacity.proposalsMax)
   add("proposalBytesMax", proposals.sizeBytes, Limits.proposalBytesMax)
-  add("readsMax", readers.size, Limits.readsMax)
+  add("readsMax", readers.size, capacity.readsMax)
   add("waitingReadsMax", core.reads.waiting.length, Limits.waitingReadsMax)
   add("changesMax", changes.size, Limits.changesMax)
   add("sessionsMax", applier.sessions(), Limits.sessionsMax)
@@ -21,7 +21,7 @@ export const of = (member: Member): ReadonlyArray<Gauge> => {
   add("trackedGroupsMax", member.stages.size, Limits.trackedGroupsMax)
   add("heldMessagesMax", held.length, Limits.heldMessagesMax)
   // a leader's own no-ops and configurations are not refused
-  add("pendingAppendsMax", core.pendingAppends.length, Limits.pendingAppendsMax + Limits.changesMax)
+  add("pendingAppendsMax", core.pendingAppends.length, capacity.pendingAppendsMax + Limits.changesMax)
   add("uncommittedBytesMax", core.uncommittedBytes, Limits.uncommittedBytesMax)
   // the last group may go beyond
   const unappliedBytesMax = Limits.uncommittedBytesMax + Limits.unappliedBytesMax + Limits.groupBytesMax * 2
@@ -34,7 +34,7 @@ export const of = (member: Member): ReadonlyArray<Gauge> => {
     messages = Math.max(messages, window.messages)
     bytes = Math.max(bytes, window.bytes)
   }
-  add("windowMessagesMax", messages, Limits.windowMessagesMax)
+  add("windowMessagesMax", messages, capacity.windowMessagesMax)
   // a single command may be larger than what is left of the window
   add("windowBytesMax", bytes, Limits.windowBytesMax + Limits.commandBytesMax)
   const { ids, members } = forwards.size

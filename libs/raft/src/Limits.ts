@@ -123,7 +123,7 @@ export const snapshotPinBytesMax = 256 * 1024 * 1024
 /** Snapshot bytes sent per second to one peer, so that a catch-up does not starve the others. */
 export const snapshotBytesPerSecond = 64 * 1024 * 1024
 
-/** A snapshot transfer that makes no progress for this long asks the receiver where it is; after `snapshotRetriesMax` silences it is given up. */
+/** A snapshot transfer that makes no progress for this long asks the receiver where it is; after `snapshotRetriesMax` questions without any answer it is given up. */
 export const snapshotSilenceMillis = 2000
 export const snapshotRetriesMax = 5
 
@@ -133,11 +133,10 @@ export const snapshotPauseMillis = 2000
 /** A proposal or read that was turned away for want of a leader is tried again after this long. */
 export const retryMillis = 50
 
-/**
- * A read index that the leader has not answered is asked for again after this long. The answer to the first question counts as well, if it comes: for so many reads, each
- * as often as it was asked for; beyond them the oldest questions are forgotten.
- */
+/** A read index that the leader has not answered is asked for again after this long. The answer to the first question counts as well, if it comes. */
 export const readRetryMillis = 500
+
+/** Reads in questions that were asked again, each as often as it was asked for; beyond them the oldest questions are forgotten. */
 export const lateReadsMax = 1_000_000
 
 /** Deadline of a call that names none. */

@@ -22,8 +22,11 @@ export class Mailbox {
   private frames: Array<Frame> = []
   private readonly load = new Map<MemberId, { frames: number; bytes: number }>()
 
-  constructor(wakeup: Wakeup.Wakeup) {
+  private readonly peerFramesMax: number
+
+  constructor(wakeup: Wakeup.Wakeup, peerFramesMax: number = Limits.peerFramesMax) {
     this.wakeup = wakeup
+    this.peerFramesMax = peerFramesMax
   }
 
   complete(input: Input): void {
@@ -36,7 +39,7 @@ export class Mailbox {
     let load = this.load.get(from)
     if (load === undefined) this.load.set(from, load = { frames: 0, bytes: 0 })
     if (
-      load.frames > 0 && (load.frames >= Limits.peerFramesMax || load.bytes + bytes.length > Limits.peerFrameBytesMax)
+      load.frames > 0 && (load.frames >= this.peerFramesMax || load.bytes + bytes.length > Limits.peerFrameBytesMax)
     ) {
       return false
     }
@@ -74,4 +77,5 @@ export class Mailbox {
   }
 }
 
-export const make: Effect.Effect<Mailbox> = Effect.map(Wakeup.make, (wakeup) => new Mailbox(wakeup))
+export const make = (peerFramesMax?: number): Effect.Effect<Mailbox> =>
+  Effect.map(Wakeup.make, (wakeup) => new Mailbox(wakeup, peerFramesMax))

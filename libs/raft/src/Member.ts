@@ -5,6 +5,7 @@
 import { Cause, Deferred, Effect } from "effect"
 import type { Clock, Random } from "effect"
 import type { Applier } from "./Applier.ts"
+import type { Capacity } from "./Capacity.ts"
 import type { Changes } from "./Changes.ts"
 import type { Core } from "./core/Core.ts"
 import type { MemberId, Term } from "./core/Entry.ts"
@@ -50,6 +51,7 @@ export interface Member {
   readonly transport: Transport["Service"]
   readonly stateMachine: StateMachine["Service"]
   readonly receiver: SnapshotReceiver
+  readonly capacity: Capacity
   /** Messages that wait for a write, in the order of the writes. */
   readonly held: Array<Outgoing>
   readonly makeWakeup: () => Wakeup

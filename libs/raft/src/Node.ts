@@ -16,6 +16,7 @@ import * as Quorum from "./core/Quorum.ts"
 import { EntryCache } from "./EntryCache.ts"
 import * as Events from "./Events.ts"
 import { Forwards } from "./Forwards.ts"
+import * as Capacity from "./Capacity.ts"
 import * as Gauges from "./Gauges.ts"
 import * as Limits from "./Limits.ts"
 import { LogStore } from "./LogStore.ts"
@@ -209,6 +210,7 @@ const assemble = Effect.fnUntraced(function*(options: Options) {
   const random = yield* Random.Random
 
   const witness = options.witness ?? false
+  const capacity = { ...Capacity.standard, ...options.capacity }
   const recovered = yield* Recovery.found(options.configuration, yield* Recovery.restore)
   const { head, log, sessions } = recovered
   const core = new Core({
@@ -218,11 +220,11 @@ const assemble = Effect.fnUntraced(function*(options: Options) {
       electionTimeoutMillis: options.electionTimeoutMillis ?? 1000,
       heartbeatMillis: options.heartbeatMillis ?? 100,
       commitDelayMillis: Limits.commitDelayMillis,
-      windowMessagesMax: Limits.windowMessagesMax,
+      windowMessagesMax: capacity.windowMessagesMax,
       windowBytesMax: Limits.windowBytesMax,
       messageBytesMax: Limits.messageBytesMax,
       messageEntriesMax: options.messageEntriesMax ?? Limits.messageEntriesMax,
-      pendingAppendsMax: Limits.pendingAppendsMax,
+      pendingAppendsMax: capacity.pendingAppendsMax,
       uncommittedBytesMax: Limits.uncommittedBytesMax
     },
     hardState: log.hardState,
@@ -243,10 +245,10 @@ const assemble = Effect.fnUntraced(function*(options: Options) {
       return yield* new MemberStopped({ message: Membership.mistaken(own) })
     }
   }
-  const mailbox = yield* Mailbox.make
+  const mailbox = yield* Mailbox.make(capacity.peerFramesMax)
   const cache = new EntryCache()
   const firstId = () => 1 + Math.floor(random.nextDoubleUnsafe() * 0x1_0000_0000_0000)
-  const proposals = new Proposals(mailbox.wakeup, firstId())
+  const proposals = new Proposals(mailbox.wakeup, firstId(), capacity.proposalsMax)
   const applier = yield* Applier.make({ head, sessions, witness, cache, mailbox, proposals })
   const member: Member = {
     core,
@@ -260,7 +262,7 @@ const assemble = Effect.fnUntraced(function*(options: Options) {
     applier,
     proposals,
     forwards: new Forwards(),
-    readers: new Readers(mailbox.wakeup, firstId()),
+    readers: new Readers(mailbox.wakeup, firstId(), capacity.readsMax),
     changes: new Changes(mailbox.wakeup, firstId()),
     completer: new Completer(yield* Wakeup.make),
     events: yield* Events.make,
@@ -284,6 +286,7 @@ const assemble = Effect.fnUntraced(function*(options: Options) {
     silences: new Map(),
     silencesWakeup: yield* Wakeup.make,
     deadlinesWakeup: yield* Wakeup.make,
+    capacity,
     appendedBytes: 0,
     known: { leader: "", term: core.term, epoch: core.epoch },
     removed: false,

@@ -68,12 +68,14 @@ export class Proposals {
   /** In this member's log, by position. */
   private appended: Array<Group> = []
   /** Were in this member's log, and another leader's entries took their place or a part of it. */
+  private readonly groupsMax: number
   private displaced: Array<Group> = []
 
   /** `firstId` must differ from run to run: a peer may still answer what a former run of this member asked. */
-  constructor(bell: Wakeup, firstId: number) {
+  constructor(bell: Wakeup, firstId: number, groupsMax: number = Limits.proposalsMax) {
     this.bell = bell
     this.nextId = firstId
+    this.groupsMax = groupsMax
   }
 
   get size(): number {
@@ -113,7 +115,7 @@ export class Proposals {
     if (bytes > Limits.groupBytesMax) {
       return error("TooLarge", `A group of ${bytes} bytes exceeds the limit of ${Limits.groupBytesMax}.`)
     }
-    if (this.groups.size >= Limits.proposalsMax || (this.bytes > 0 && this.bytes + bytes > Limits.proposalBytesMax)) {
+    if (this.groups.size >= this.groupsMax || (this.bytes > 0 && this.bytes + bytes > Limits.proposalBytesMax)) {
       return error("Busy", "Too many proposals wait for an answer; try again later.")
     }
     const group: Group = {
@@ -226,7 +228,7 @@ export class Proposals {
     if (refusals.size > 0) {
       // the session is that of the whole group
       if (count > 0 && refusals.get(first) === "Expired") {
-        this.fail(group, ...reasonFor.Expired)
+        this.finish(group, Exit.fail(errorFor.Expired))
         return true
       }
       putRefusals(part, refusals, first)
@@ -314,18 +316,29 @@ export class Proposals {
 const putRefusals = (part: Array<Answer>, refusals: ReadonlyMap<LogIndex, Refusal>, first: LogIndex): void => {
   for (let position = 0; position < part.length; position++) {
     const refusal = refusals.get(first + position)
-    if (refusal !== undefined) part[position] = error(...reasonFor[refusal])
+    if (refusal !== undefined) part[position] = errorFor[refusal]
   }
 }
 
-const reasonFor: { readonly [R in Refusal]: readonly [reason: Reason, message: string] } = {
-  Expired: [
-    "Expired",
-    "The session is not open: too many others were used since. Open another one; whether an earlier attempt took effect is not known."
-  ],
-  Answered: ["Unknown", "The client has said that it has the answer already; the command was not carried out again."],
-  Window: ["Busy", "The session has too many commands beyond one that is unanswered; wait for the answers first."],
-  NotKept: ["Unknown", "The command took effect before, and its answer was too large to be kept: read what it did."]
+/** Made once: a group may have as many of them as commands. */
+const errorFor: { readonly [R in Refusal]: RaftError } = {
+  Expired: new RaftError({
+    reason: "Expired",
+    message:
+      "The session is not open: too many others were used since. Open another one; whether an earlier attempt took effect is not known."
+  }),
+  Answered: new RaftError({
+    reason: "Unknown",
+    message: "The client has said that it has the answer already; the command was not carried out again."
+  }),
+  Window: new RaftError({
+    reason: "Busy",
+    message: "The session has too many commands beyond one that is unanswered; wait for the answers first."
+  }),
+  NotKept: new RaftError({
+    reason: "Unknown",
+    message: "The command took effect before, and its answer was too large to be kept: read what it did."
+  })
 }
 
 const none: Array<Answer> = []

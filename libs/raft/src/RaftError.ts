@@ -2,7 +2,7 @@
 import { Schema } from "effect"
 
 /**
- * A proposal or a read was not carried out.
+ * A proposal or a read, or a single command of a proposal in a session, was not carried out. For a command, "nothing" below is said of that command alone.
  *
  * - `NoLeader`: no leader was known before the deadline; nothing was appended, try again.
  * - `Busy`: a limit of queue or log was reached, or a read has to see what this member has not applied yet; nothing was appended, try again later.

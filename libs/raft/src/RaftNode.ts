@@ -1,6 +1,7 @@
 /** One member of a Raft cluster, as the rest of a program uses it. */
 import { Context, Layer } from "effect"
 import type { Effect, Option, Stream } from "effect"
+import type { Capacity } from "./Capacity.ts"
 import type * as ClusterSettings from "./core/ClusterSettings.ts"
 import type { Configuration, Member } from "./core/Configuration.ts"
 import type { RoleName } from "./core/Core.ts"
@@ -180,6 +181,8 @@ export interface Options {
   readonly trailingEntries?: number
   /** Log bytes after which the log is shortened; default `Limits.compactAfterBytes`. */
   readonly compactAfterBytes?: number
+  /** What may wait, or be on its way, at most; each default is the limit of that name in `Limits`. */
+  readonly capacity?: Partial<Capacity>
 }
 
 /** A running member. Fails with reason `Corrupt` where log and state do not fit together; the message says what to do. */

@@ -13,6 +13,8 @@ export interface Reader {
   readonly deadline: number
   readonly answer: (exit: Exit.Exit<LogIndex, RaftError>) => void
   done: boolean
+  /** Its index is known, and not applied yet: nobody has to be asked for it any more. */
+  confirmed: boolean
 }
 
 interface Asked {
@@ -22,6 +24,7 @@ interface Asked {
 
 export class Readers {
   private readonly bell: Wakeup
+  private readonly readsMax: number
   private nextId: number
   private count = 0
   private isStopped = false
@@ -39,9 +42,10 @@ export class Readers {
   private freshAt = -Infinity
 
   /** `firstId` must differ from run to run: a peer may still answer what a former run of this member asked. */
-  constructor(bell: Wakeup, firstId: number) {
+  constructor(bell: Wakeup, firstId: number, readsMax: number = Limits.readsMax) {
     this.bell = bell
     this.nextId = firstId
+    this.readsMax = readsMax
   }
 
   get size(): number {
@@ -55,11 +59,11 @@ export class Readers {
 
   add(deadline: number, answer: Reader["answer"]): RaftError | undefined {
     if (this.isStopped) return stopped()
-    if (this.count >= Limits.readsMax) {
+    if (this.count >= this.readsMax) {
       return new RaftError({ reason: "Busy", message: "Too many reads wait for an answer; try again later." })
     }
     this.count++
-    this.arrived.push({ deadline, answer, done: false })
+    this.arrived.push({ deadline, answer, done: false, confirmed: false })
     this.bell.ringUnsafe()
     return undefined
   }
@@ -81,10 +85,10 @@ export class Readers {
     if (isLate) this.forget(id, asked)
     if (index < 0) {
       if (isLate) return
-      for (const reader of asked.readers) this.parked.push(reader)
+      for (const reader of asked.readers) if (isAsking(reader)) this.parked.push(reader)
       this.parkedUntil = Math.min(this.parkedUntil, now + Limits.retryMillis)
     } else if (index <= appliedIndex) this.release(asked, appliedIndex)
-    else this.confirmed.push({ ...asked, index })
+    else this.confirm(asked, index)
   }
 
   applied(index: LogIndex): void {
@@ -101,7 +105,7 @@ export class Readers {
   unpark(now: number, all: boolean): void {
     if (this.parked.length === 0 || (!all && now < this.parkedUntil)) return
     for (const reader of this.parked) {
-      if (!reader.done) this.arrived.push(reader)
+      if (isAsking(reader)) this.arrived.push(reader)
     }
     this.parked = []
     this.parkedUntil = Infinity
@@ -147,11 +151,17 @@ export class Readers {
 
   private askAgain(id: number, { askedAt, readers }: Asked): void {
     this.asked.delete(id)
-    const waiting = readers.filter(({ done }) => !done)
+    const waiting = readers.filter(isAsking)
     if (waiting.length === 0) return
     for (const reader of waiting) this.arrived.push(reader)
     this.late.set(id, { readers: waiting, askedAt })
     this.lateCount += waiting.length
+  }
+
+  private confirm({ askedAt, readers }: Asked, index: LogIndex): void {
+    const waiting = readers.filter(isAsking)
+    for (const reader of waiting) reader.confirmed = true
+    if (waiting.length > 0) this.confirmed.push({ readers: waiting, askedAt, index })
   }
 
   private forget(id: number, { readers }: Asked): void {
@@ -172,6 +182,8 @@ export class Readers {
     reader.answer(exit)
   }
 }
+
+const isAsking = ({ confirmed, done }: Reader): boolean => !done && !confirmed
 
 const isWaitedFor = ({ readers }: Asked): boolean => readers.some(({ done }) => !done)
 

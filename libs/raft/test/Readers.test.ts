@@ -113,6 +113,23 @@ describe("readers", () => {
       assert.strictEqual(readers.size, 0)
     }))
 
+  it.effect("whose index is known, and not applied yet, does not ask again", () =>
+    Effect.gen(function*() {
+      const { add, answers, readers } = yield* make
+      add(10_000)
+      const first = readers.take(0)
+      readers.expire(Limits.readRetryMillis)
+      const second = readers.take(Limits.readRetryMillis)
+      readers.answered(first, 7, 5, 600)
+      readers.expire(10 * Limits.readRetryMillis)
+      assert.strictEqual(readers.take(10 * Limits.readRetryMillis), 0)
+      readers.answered(second, -1, 5, 6000)
+      readers.unpark(7000, true)
+      assert.strictEqual(readers.take(7000), 0)
+      readers.applied(7)
+      assert.deepStrictEqual(answers, ["7"])
+    }))
+
   it.effect("questions that were asked again are remembered only for so many reads, and while somebody waits", () =>
     Effect.gen(function*() {
       const { add, answers, readers } = yield* make

@@ -28,7 +28,7 @@ const permitFor = (index: number): Permit => ({
 const running = Effect.gen(function*() {
   const sent: Array<number> = []
   const lane = { isFull: false }
-  const mailbox = yield* Mailbox.make
+  const mailbox = yield* Mailbox.make()
   const gate = Latch.makeUnsafe(true)
   const log = new MemoryLog()
   log.entries = [...entries]

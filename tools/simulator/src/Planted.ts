@@ -378,6 +378,20 @@ export const planted: ReadonlyArray<Planted> = [
     replace: "progress.next <= sendable"
   },
   {
+    name: "take in proposals without limit",
+    breaks: ["queues stay within their limits"],
+    file: "libs/raft/src/Proposals.ts",
+    find: "this.groups.size >= this.groupsMax || ",
+    replace: ""
+  },
+  {
+    name: "let any number of reads wait",
+    breaks: ["queues stay within their limits"],
+    file: "libs/raft/src/Readers.ts",
+    find: "if (this.count >= this.readsMax) {",
+    replace: "if (this.count > this.nextId) {"
+  },
+  {
     name: "take rot for a torn tail",
     breaks: [...restarts, ...logs, stops],
     file: "libs/storage/src/LogRecovery.ts",

@@ -301,10 +301,15 @@ const writeAnswers = (writer: Writer, answers: ReadonlyArray<Answer>): Writer =>
 
 const readAnswers = (reader: Reader): ReadonlyArray<Answer> => {
   const answers: Array<Answer> = []
+  let last: RaftError | undefined
   for (let left = reader.count(4); left > 0; left--) {
     const length = reader.uint32()
     if (length === refused) {
-      answers.push(new RaftError({ reason: checked(isReason, reader.string()), message: reader.string() }))
+      const reason = checked(isReason, reader.string())
+      const message = reader.string()
+      // a group may be refused command by command
+      if (last?.reason !== reason || last.message !== message) last = new RaftError({ reason, message })
+      answers.push(last)
     } else {
       reader.offset -= 4
       answers.push(reader.blob())

@@ -45,7 +45,7 @@ export interface AppendReply {
   readonly hintTerm: Term
 }
 
-/** Also confirms reads: `round` grows with each confirmation asked for in this term. `commit` never exceeds what the receiver is known to have. */
+/** Also confirms reads: `round` grows with each broadcast of a leadership. `commit` never exceeds what the receiver is known to have. */
 export interface Heartbeat {
   readonly _tag: "Heartbeat"
   readonly term: Term

@@ -99,7 +99,7 @@ export const onSent = (core: Core, { bytes, peer, permit, to }: Sent): void => {
   }
 }
 
-/** What is on its way is lost. Where a probe stands stays so: nothing was learnt, and a new leader that began anew at `match` would send everyone a snapshot. */
+/** What is on its way is lost, or was never sent. Where a probe stands stays so: nothing was learnt, and a new leader that began anew at `match` would send everyone a snapshot. */
 export const onUnreachable = (core: Core, { peer }: Unreachable | Unsent): void => {
   const progress = core.progress.get(peer)
   if (progress === undefined || progress.state === "Snapshot") return

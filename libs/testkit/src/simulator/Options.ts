@@ -2,7 +2,7 @@
  * What a run is like: everything is drawn from the seed, "none" of a fault included, so that each fault is also seen without the others, and the cluster without any (swarm
  * testing; Groce et al., ISSTA 2012).
  */
-import type { ClusterSettings } from "@dkv/raft"
+import type { ClusterSettings, RaftNode } from "@dkv/raft"
 import { clockDriftMax } from "@dkv/raft/core/Lease"
 import type { Prng } from "./Prng.ts"
 import type { NetworkOptions } from "./SimNetwork.ts"
@@ -23,6 +23,8 @@ export interface Options {
   readonly heartbeatMillis: number
   readonly trailingEntries: number
   readonly compactAfterBytes: number
+  /** What may wait in a member, or be on its way, where that is little. */
+  readonly capacity: NonNullable<RaftNode.Options["capacity"]>
   /** Entries of one append message. */
   readonly messageEntriesMax: number
   readonly segmentBytes: number
@@ -95,8 +97,20 @@ export const isFollowUp = (kind: FaultKind): kind is FollowUp =>
 
 const none = Object.fromEntries(faultKinds.map((kind) => [kind, Infinity])) as Options["meanMillis"]
 
+/** As much room as a member has by default. */
+const plenty: Options["capacity"] = {}
+
 /** What a run can do without, to find out what a failure needs. */
-export const parts = [...faultKinds, "loss", "duplicate", "reorder", "shuffle", "leases", "witnesses"] as const
+export const parts = [
+  ...faultKinds,
+  "loss",
+  "duplicate",
+  "reorder",
+  "shuffle",
+  "leases",
+  "witnesses",
+  "littleRoom"
+] as const
 export type Part = (typeof parts)[number]
 
 /** The same run without some of what makes it hard. */
@@ -117,21 +131,33 @@ export const without = (options: Options, left: ReadonlyArray<Part>): Options =>
       reorder: unless("reorder", reorder)
     },
     meanMillis,
-    witnesses: unless("witnesses", options.witnesses)
+    witnesses: unless("witnesses", options.witnesses),
+    capacity: left.includes("littleRoom") ? plenty : options.capacity
   }
 }
 
 /** Whether nothing goes wrong in the run but what time brings: then every call must be carried out. */
-export const isCalm = ({ meanMillis, network: { duplicate, loss, reorder } }: Options): boolean =>
-  loss === 0 && duplicate === 0 && reorder === 0 && faultKinds.every((kind) => meanMillis[kind] === Infinity)
+export const isCalm = ({ capacity, meanMillis, network: { duplicate, loss, reorder } }: Options): boolean =>
+  capacity === plenty && loss === 0 && duplicate === 0 && reorder === 0 &&
+  faultKinds.every((kind) => meanMillis[kind] === Infinity)
 
 /** Which part of the kinds of fault that strike on their own a steady run has: none, one or two, some, many. */
 const shares = [0, 0.05, 0.15, 0.4, 0.4]
 
 export const draw = (prng: Prng): Options => {
-  const options = drawSteady(prng)
-  return prng.chance(0.5) ? turbulent(prng, options) : options
+  const steady = drawSteady(prng)
+  const options = prng.chance(0.5) ? turbulent(prng, steady) : steady
+  return prng.chance(0.2) ? { ...options, capacity: littleRoom(prng) } : options
 }
+
+/** A few callers are to meet the limits that are made for a hundred thousand. */
+const littleRoom = (prng: Prng): Options["capacity"] => ({
+  proposalsMax: 1 + prng.below(3),
+  readsMax: 1 + prng.below(3),
+  peerFramesMax: 1 + prng.below(3),
+  pendingAppendsMax: 1 + prng.below(3),
+  windowMessagesMax: 1 + prng.below(8)
+})
 
 /**
  * What the hard cases of elections, reads, changes of members and repair are made of, with hardly anything else to disturb them: many faults at once only blur them.
@@ -216,6 +242,7 @@ const drawSteady = (prng: Prng): Options => {
     heartbeatMillis: electionTimeoutMillis / 10,
     trailingEntries: prng.pick([0, 5, 50, 10_000]),
     compactAfterBytes: prng.pick([500, 5000, 64 * 1024 * 1024]),
+    capacity: plenty,
     messageEntriesMax: prng.pick([1, 4, 65_536, 65_536]),
     segmentBytes: prng.pick([4096, 65_536, 64 * 1024 * 1024]),
     syncMillis: prng.pick([0, 0.2, 1, 5]),

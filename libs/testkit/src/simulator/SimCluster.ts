@@ -77,6 +77,7 @@ export class SimCluster<Services = never> {
     }
     for (const number of numbers) this.add(Option.some(founding), isWitness(number))
     if (options.witnesses > 0) this.watch.witnessed("runs with witnesses")
+    if (Object.keys(options.capacity).length > 0) this.watch.witnessed("runs with little room")
   }
 
   say(line: string): void {

@@ -24,6 +24,7 @@ export interface MemberOptions extends
     | "trailingEntries"
     | "compactAfterBytes"
     | "messageEntriesMax"
+    | "capacity"
     | "segmentBytes"
     | "syncMillis"
   >
@@ -254,7 +255,8 @@ export class SimMember<Services = never> {
       heartbeatMillis,
       trailingEntries: this.options.trailingEntries,
       compactAfterBytes: this.options.compactAfterBytes,
-      messageEntriesMax: this.options.messageEntriesMax
+      messageEntriesMax: this.options.messageEntriesMax,
+      capacity: this.options.capacity
     }).pipe(
       Layer.provide(this.watchedTransport(port)),
       Layer.provide(this.watchedLog),
