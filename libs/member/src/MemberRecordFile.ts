@@ -58,6 +58,9 @@ export const encode = (record: Record): Uint8Array => {
   return new TextEncoder().encode(sealed(line))
 }
 
+/** Of an even number of members, a majority of the others is no quorum yet; a leader has one. */
+const ifNotNeeded = "if the others have a leader without this one (dkvctl status on them shows it)"
+
 /** The record, or what is wrong with the bytes. */
 export const decode = (bytes: Uint8Array): Result.Result<Record, string> => {
   const text = new TextDecoder().decode(bytes)
@@ -70,7 +73,7 @@ export const decode = (bytes: Uint8Array): Result.Result<Record, string> => {
   }
   if (text !== sealed(line)) {
     return Result.fail(
-      "is damaged: put it back from a backup. Only if a majority of the other members runs, remove the data directory instead: the member then comes back from them"
+      `is damaged: put it back from a backup. Only ${ifNotNeeded}, remove the data directory instead: the member then comes back from them`
     )
   }
   return decodeBody(line).pipe(
@@ -82,7 +85,7 @@ export const decode = (bytes: Uint8Array): Result.Result<Record, string> => {
 }
 
 const missing = "is missing, but there are log and state beside it: put it back from a backup. " +
-  "Only if a majority of the other members runs, move the data directory away and start with an empty one: the member then comes back from them"
+  `Only ${ifNotNeeded}, move the data directory away and start with an empty one: the member then comes back from them`
 
 /**
  * Whether a record was here: it is written before log and state are made, and stays while damaged ones are put away, so no crash leaves these without it. A new identity
