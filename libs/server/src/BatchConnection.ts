@@ -46,6 +46,8 @@ export class BatchConnection {
   /** Of a frame that has been written in part. */
   private rest: Uint8Array = Bytes.empty
   private isNotified = false
+  /** The next bytes of the other end are awaited; else it waits here for room, and cannot go on with its frame. */
+  private isRead = false
   private readonly sent = Latch.makeUnsafe(true)
   private isClosing = false
   private isWriting = false
@@ -68,13 +70,13 @@ export class BatchConnection {
     writer: Socket.Writer
   ): Effect.Effect<void, Socket.SocketError> {
     const untilRoom: Effect.Effect<void> = Effect.suspend(() => {
-      if (this.hasRoom && this.intake.mayRead(this.account)) return Effect.void
+      if (this.decidesToRead()) return Effect.void
       if (this.hasRoom) this.intake.enqueue(this.account)
       return Effect.andThen(this.account.room.wait, untilRoom)
     })
     const read = Effect.whileLoop({
       while: () => this.violation === undefined,
-      body: () => this.hasRoom && this.intake.mayRead(this.account) ? pull : Effect.andThen(untilRoom, pull),
+      body: () => this.decidesToRead() ? pull : Effect.andThen(untilRoom, pull),
       step: (chunks) => this.receive(chunks)
     })
     const write = Effect.whileLoop({
@@ -121,9 +123,7 @@ export class BatchConnection {
   /** To be called at a steady pace: whether nothing has moved for too many calls although something should. */
   isStalled(): boolean {
     const { seen } = this
-    // a client that is not read cannot go on with its frame
-    const isRead = this.hasRoom && this.intake.mayRead(this.account)
-    const waits = this.isWriting || (this.decoder.isMidFrame && isRead)
+    const waits = this.isWriting || (this.decoder.isMidFrame && this.isRead)
     const moved = seen.framesRead !== this.framesRead || seen.writesDone !== this.writesDone
     this.seen = {
       framesRead: this.framesRead,
@@ -135,6 +135,10 @@ export class BatchConnection {
 
   private get hasRoom(): boolean {
     return this.inflightOperations < Limits.inflightOperationsMax && this.inflightBytes < Limits.inflightBytesMax
+  }
+
+  private decidesToRead(): boolean {
+    return this.isRead = this.hasRoom && this.intake.mayRead(this.account)
   }
 
   private receive(chunks: ReadonlyArray<Uint8Array>): void {

@@ -131,14 +131,28 @@ describe("a batch connection", () => {
       const intake = new Intake()
       const [first, other] = [new Account(), new Account()]
       const { connection, send } = yield* connect({}, { intake })
-      send(batch(1, [put(mebi)]).subarray(0, mebi / 2))
+      const whole = batch(1, [put(mebi)])
+      send(whole.subarray(0, mebi / 2))
       yield* settled
       intake.hold(first, Limits.inflightFloorBytes)
       intake.hold(other, Limits.inflightBytesTotalMax)
       intake.enqueue(first)
+      send(whole.subarray(mebi / 2, mebi / 2 + 1))
+      yield* settled
       for (let look = 0; look < 20; look++) assert.isFalse(connection.isStalled())
       intake.forget(other)
       for (let look = 1; look < Limits.stallChecksMax; look++) connection.isStalled()
+      assert.isTrue(connection.isStalled())
+    }).pipe(Effect.scoped))
+
+  it.effect("whose client falls silent within a frame is stalled, though others have filled the memory since", () =>
+    Effect.gen(function*() {
+      const intake = new Intake()
+      const { connection, send } = yield* connect({}, { intake })
+      send(batch(1, [put(mebi)]).subarray(0, mebi / 2))
+      yield* settled
+      intake.hold(new Account(), Limits.inflightBytesTotalMax)
+      for (let look = 1; look < Limits.stallChecksMax; look++) assert.isFalse(connection.isStalled())
       assert.isTrue(connection.isStalled())
     }).pipe(Effect.scoped))
 
