@@ -8,8 +8,8 @@ import type { Kv } from "@dkv/kv"
 import { BatchReply, BatchRequest, Bytes, Frame, Limits as WireLimits, Signal } from "@dkv/protocol"
 import type { Operation } from "@dkv/protocol"
 import { RaftError } from "@dkv/raft"
-import { Cause, Effect, Exit, Fiber, Latch } from "effect"
-import type { Context, Scope } from "effect"
+import { Cause, Clock, Context, Effect, Exit, Fiber, Latch } from "effect"
+import type { Scope } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import type { Socket } from "effect/socket"
 import { Group, kindOf } from "./BatchGroup.ts"
@@ -208,7 +208,7 @@ export class BatchConnection {
       ? this.propose(group)
       : group.isHeavy
       ? this.inTurn(kind, group)
-      : this.read(group)
+      : this.read(group, group.timeoutMillis)
     const fiber = Effect.runForkWith(this.context)(effect)
     fiber.addObserver((exit) => this.complete(group, exit))
     Fiber.runIn(fiber, this.scope)
@@ -218,19 +218,23 @@ export class BatchConnection {
     return this.kv.write(writes, { timeoutMillis, ...stamp === undefined ? {} : { session: stamp } })
   }
 
-  private read({ consistency, ranges, timeoutMillis }: Group) {
+  private read({ consistency, ranges }: Group, timeoutMillis: number) {
     return this.kv.read(ranges, { consistency, timeoutMillis })
   }
 
   /** Carries out a read whose answer may be large when there is room for that, here and in the member; if there is none in the group's time, it says so. */
   private inTurn(kind: ReadKind, group: Group): Effect.Effect<ReadonlyArray<Operation.Result>, RaftError> {
+    const clock = Context.get(this.context, Clock.Clock)
+    const nowMillis = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+    const askedAt = nowMillis()
     let isWaiting = true
     const untilSent: Effect.Effect<void> = Effect.suspend(() =>
       this.unsentBytes < Limits.inflightBytesMax ? Effect.void : Effect.andThen(this.sent.await, untilSent)
     )
     const read = Effect.suspend(() => {
       isWaiting = false
-      return this.read(group)
+      const waitedMillis = Math.floor(nowMillis() - askedAt)
+      return this.read(group, Math.max(0, group.timeoutMillis - waitedMillis))
     })
     const late = Effect.andThen(
       Effect.sleep(group.timeoutMillis),

@@ -319,6 +319,32 @@ describe("a batch connection", () => {
       assert.strictEqual(calls, Limits.scanReadsMax + 40)
     }).pipe(Effect.scoped))
 
+  it.effect("gives a scan that has waited for its turn what is left of its time, and one that has not all of it", () =>
+    Effect.gen(function*() {
+      const intake = new Intake()
+      const gate = yield* Deferred.make<void>()
+      const given: Array<number> = []
+      const kv: Partial<Kv.Kv["Service"]> = {
+        read: (ops, { timeoutMillis }) => {
+          given.push(timeoutMillis)
+          return Effect.as(
+            Deferred.await(gate),
+            ops.map((): Kv.RangeResult => ({ _tag: "Range", revision: 1, kvs: [], more: false }))
+          )
+        }
+      }
+      const peers = yield* Effect.forEach(
+        Array.from({ length: Limits.scanReadsMax + 1 }),
+        () => connect(kv, { intake })
+      )
+      for (const { send } of peers) send(batch(1, [scan]))
+      yield* until(() => given.length === Limits.scanReadsMax)
+      yield* TestClock.adjust(400)
+      yield* Deferred.succeed(gate, undefined)
+      yield* until(() => peers.every(({ replies }) => replies.has(1)))
+      assert.deepStrictEqual(given, [...Array.from({ length: Limits.scanReadsMax }, () => 1000), 600])
+    }).pipe(Effect.scoped))
+
   it.effect("counts what it holds, half a frame included, and gives all of it back", () =>
     Effect.gen(function*() {
       const held: Array<number> = []
