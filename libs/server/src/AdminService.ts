@@ -2,7 +2,7 @@
 import { Admin } from "@dkv/protocol"
 import { Configuration, RaftNode } from "@dkv/raft"
 import type { MemberId, MembershipError, RaftError } from "@dkv/raft"
-import { Effect, Option } from "effect"
+import { Clock, Effect, Option } from "effect"
 import { Admission } from "./Admission.ts"
 import * as Limits from "./Limits.ts"
 import { MemberInfo } from "./MemberInfo.ts"
@@ -19,7 +19,7 @@ export const layer = Admin.group.toLayer(Effect.gen(function*() {
     MemberJoin: Effect.fnUntraced(function*(asked) {
       const { clientAddress, id, learnerOnly, name, peerAddress, timeoutMillis } = asked
       yield* checkText({ name, peerAddress, clientAddress })
-      yield* confirm(node, timeoutMillis)
+      const deadline = yield* confirm(node, timeoutMillis)
       const present = (yield* node.status).configuration.members.find((each) =>
         each.name === name && each.peerAddress === peerAddress
       )
@@ -42,40 +42,41 @@ export const layer = Admin.group.toLayer(Effect.gen(function*() {
         witness: candidate.witness,
         priority: 0
       }
-      const configuration = yield* change(node, { _tag: "Join", member, replaces: Option.none() }, timeoutMillis)
+      const configuration = yield* change(node, { _tag: "Join", member, replaces: Option.none() }, deadline)
       yield* admission.admitted(member, configuration)
       return viewOf(yield* node.status, member)
     }),
     MemberLeave: Effect.fnUntraced(function*({ force, member, timeoutMillis }) {
-      yield* confirm(node, timeoutMillis)
+      const deadline = yield* confirm(node, timeoutMillis)
       const id = yield* find(node, member)
-      yield* change(node, { _tag: "Leave", id, force }, timeoutMillis)
+      yield* change(node, { _tag: "Leave", id, force }, deadline)
       // the one that left may be this one, and could not confirm anything any more
       const { isJoint, leader, members } = yield* list
       return new Admin.MemberListView({ isJoint, leader, members: members.filter((member) => member.id !== id) })
     }),
     MemberPromote: Effect.fnUntraced(function*({ force, member, timeoutMillis }) {
-      yield* confirm(node, timeoutMillis)
+      const deadline = yield* confirm(node, timeoutMillis)
       const id = yield* find(node, member)
-      yield* change(node, { _tag: "Promote", id, force }, timeoutMillis)
-      yield* catchUp(node, timeoutMillis)
+      yield* change(node, { _tag: "Promote", id, force }, deadline)
+      yield* catchUp(node, deadline)
       return yield* list
     }),
     MemberUpdate: Effect.fnUntraced(function*({ changes, member, timeoutMillis }) {
-      yield* confirm(node, timeoutMillis)
+      const deadline = yield* confirm(node, timeoutMillis)
       const { clientAddress, id, name, peerAddress, witness } = yield* findMember(node, member)
       if (witness && changes.priority !== undefined) {
         return yield* refuse("NotVoter", `${name} is a witness: it never leads, whatever its priority`)
       }
-      yield* change(node, { _tag: "Update", id, peerAddress, clientAddress, ...changes }, timeoutMillis)
-      yield* catchUp(node, timeoutMillis)
+      yield* change(node, { _tag: "Update", id, peerAddress, clientAddress, ...changes }, deadline)
+      yield* catchUp(node, deadline)
       return yield* list
     }),
     LeaderTransfer: Effect.fnUntraced(function*({ timeoutMillis, to }) {
-      yield* confirm(node, timeoutMillis)
+      const deadline = yield* confirm(node, timeoutMillis)
       const target = Option.isSome(to) ? Option.some(yield* find(node, to.value)) : Option.none<MemberId>()
-      const leader = yield* node.transferLeadership(target, { timeoutMillis: bounded(timeoutMillis) }).pipe(
-        Effect.mapError(refusedBy)
+      const leader = yield* Effect.mapError(
+        within(deadline, (timeoutMillis) => node.transferLeadership(target, { timeoutMillis })),
+        refusedBy
       )
       const status = yield* node.status
       const member = Configuration.find(status.configuration, leader)
@@ -83,10 +84,10 @@ export const layer = Admin.group.toLayer(Effect.gen(function*() {
       return viewOf({ ...status, leader: Option.some(leader) }, member)
     }),
     ClusterSettings: Effect.fnUntraced(function*({ changes, timeoutMillis }) {
-      yield* confirm(node, timeoutMillis)
+      const deadline = yield* confirm(node, timeoutMillis)
       if (Object.keys(changes).length > 0) {
-        yield* change(node, { _tag: "Configure", settings: changes }, timeoutMillis)
-        yield* catchUp(node, timeoutMillis)
+        yield* change(node, { _tag: "Configure", settings: changes }, deadline)
+        yield* catchUp(node, deadline)
       }
       return new Admin.SettingsView({ ...(yield* node.status).configuration.settings, ...changes })
     }),
@@ -102,15 +103,31 @@ export const layer = Admin.group.toLayer(Effect.gen(function*() {
 
 const bounded = (timeoutMillis: number): number => Math.min(Math.max(timeoutMillis, 1), Limits.rpcTimeoutMillisMax)
 
-/** The configuration that is read next includes every change that was committed by now. */
-const confirm = (node: Node, timeoutMillis: number): Effect.Effect<unknown, Admin.AdminError> =>
-  Effect.mapError(node.configuration({ timeoutMillis: bounded(timeoutMillis) }), raftRefused)
+/** A moment of the monotonic clock, in milliseconds: whatever a call asks of raft is over then. */
+type Deadline = number
 
-/** The same after a change, which is done whether or not the leader can be asked once more. */
-const catchUp = (node: Node, timeoutMillis: number): Effect.Effect<void> => Effect.ignore(confirm(node, timeoutMillis))
+const nowMillis = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos / 1_000_000n))
 
-const change = (node: Node, wish: RaftNode.MembershipChange, timeoutMillis: number) =>
-  Effect.mapError(node.changeMembership(wish, { timeoutMillis: bounded(timeoutMillis) }), refusedBy)
+/** Asks raft with the time that is left. */
+const within = <A, E>(deadline: Deadline, ask: (timeoutMillis: number) => Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.flatMap(nowMillis, (now) => ask(Math.max(deadline - now, 1)))
+
+/** The configuration that is read next includes every change that was committed by now. Begins a call, and succeeds with its deadline. */
+const confirm = Effect.fnUntraced(function*(node: Node, timeoutMillis: number) {
+  const deadline: Deadline = (yield* nowMillis) + bounded(timeoutMillis)
+  yield* Effect.mapError(node.configuration({ timeoutMillis: bounded(timeoutMillis) }), raftRefused)
+  return deadline
+})
+
+/**
+ * Waits until this member has heard of the change that the leader has just committed, so that the answer shows it. The change is done whether or not that succeeds, so
+ * the answer leaves in time either way: a client that gave up before would not know of it.
+ */
+const catchUp = (node: Node, deadline: Deadline): Effect.Effect<void> =>
+  Effect.ignore(within(deadline - Limits.answerMarginMillis, (timeoutMillis) => node.configuration({ timeoutMillis })))
+
+const change = (node: Node, wish: RaftNode.MembershipChange, deadline: Deadline) =>
+  Effect.mapError(within(deadline, (timeoutMillis) => node.changeMembership(wish, { timeoutMillis })), refusedBy)
 
 /** What belongs to reads, and to proposals with commands, cannot come here. */
 const raftRefused = ({ message, reason }: RaftError): Admin.AdminError =>

@@ -74,6 +74,9 @@ export const httpIdleMillis = 30_000
 /** How often HTTP connections are looked at for those. */
 export const httpCheckMillis = 500
 
+/** A rare call that has changed something stops bringing its own member up to date so long before its time is over, and answers. */
+export const answerMarginMillis = 50
+
 /** A health check that has no answer from the cluster in this time fails. */
 export const healthMillis = 2_000
 

@@ -1,6 +1,7 @@
 /** Rare calls over a real socket: every kind of error arrives as what it was. */
 import { Admin, Hello, RpcWire } from "@dkv/protocol"
 import { Configuration, MembershipError, RaftError } from "@dkv/raft"
+import { Limits } from "@dkv/server"
 import { NodeSocket } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Option } from "effect"
@@ -125,6 +126,29 @@ describe("a rare call", () => {
       isChanged = false
       const settings = yield* client.ClusterSettings({ changes: { leaderLeases: true }, timeoutMillis: 1000 })
       assert.isTrue(settings.leaderLeases)
+    }).pipe(Effect.scoped))
+
+  it.live("asks raft for no more time in all than its caller gives, and keeps some of it for the answer to a change", () =>
+    Effect.gen(function*() {
+      const asked: Array<number> = []
+      const taking = <A>(value: A, options: { readonly timeoutMillis?: number } | undefined) =>
+        Effect.sync(() => asked.push(options!.timeoutMillis!)).pipe(Effect.andThen(Effect.sleep(100)), Effect.as(value))
+      const client = yield* call(
+        yield* open({
+          node: {
+            configuration: (options) => taking(status.configuration, options),
+            changeMembership: (_, options) => taking(status.configuration, options),
+            transferLeadership: (_, options) => taking(me, options)
+          }
+        })
+      )
+      yield* client.MemberPromote({ member: me, force: false, timeoutMillis: 1000 })
+      yield* client.LeaderTransfer({ to: Option.none(), timeoutMillis: 1000 })
+      const [first, change, last, again, transfer] = asked
+      assert.deepStrictEqual([first, again], [1000, 1000])
+      assert.isAtMost(change!, 901)
+      assert.isAtMost(last!, 801 - Limits.answerMarginMillis)
+      assert.isAtMost(transfer!, 901)
     }).pipe(Effect.scoped))
 
   it.live("for an update of a member keeps what is not given, its addresses among it", () =>
