@@ -63,7 +63,7 @@ export const layer = Admin.group.toLayer(Effect.gen(function*() {
     }),
     MemberUpdate: Effect.fnUntraced(function*({ changes, member, timeoutMillis }) {
       const deadline = yield* confirm(node, timeoutMillis)
-      const { clientAddress, id, name, peerAddress, witness } = yield* findMember(node, member)
+      const { clientAddress, id, name, peerAddress, witness } = yield* findStaying(node, member)
       if (witness && changes.priority !== undefined) {
         return yield* refuse("NotVoter", `${name} is a witness: it never leads, whatever its priority`)
       }
@@ -169,6 +169,14 @@ const findMember = Effect.fnUntraced(function*(node: Node, nameOrId: string) {
   if (member !== undefined) return member
   const names = configuration.members.map((each) => each.name).join(", ")
   return yield* refuse("NotFound", `no member is called ${nameOrId}; there are: ${names}`)
+})
+
+/** While a member is rebuilt, its name stands for the one that leaves too: what is said of it is meant for the one that comes. */
+const findStaying = Effect.fnUntraced(function*(node: Node, nameOrId: string) {
+  const found = yield* findMember(node, nameOrId)
+  if (found.id === nameOrId) return found
+  const { configuration } = yield* node.status
+  return configuration.members.find((each) => each.replaces === found.id) ?? found
 })
 
 const find = (node: Node, nameOrId: string): Effect.Effect<MemberId, Admin.AdminError> =>

@@ -171,6 +171,32 @@ describe("a rare call", () => {
       assert.deepStrictEqual(asked, [{ _tag: "Update", id: me, peerAddress, clientAddress, priority: -2 }])
     }).pipe(Effect.scoped))
 
+  it.live("for an update of a member that is being rebuilt changes the one that comes, and by its id the one that leaves", () =>
+    Effect.gen(function*() {
+      const asked: Array<unknown> = []
+      const { configuration } = status
+      const [member] = configuration.members
+      const [old, coming] = ["0000000000000002", "0000000000000003"]
+      const leaving = { ...member!, id: old, name: "b" }
+      const members = [member!, leaving, { ...leaving, id: coming, replaces: old }]
+      const client = yield* call(
+        yield* open({
+          node: {
+            status: Effect.succeed({ ...status, configuration: { ...configuration, members, voters: [me, old] } }),
+            changeMembership: (change) =>
+              Effect.sync(() => {
+                asked.push("id" in change && change.id)
+                return configuration
+              })
+          }
+        })
+      )
+      for (const member of ["b", old, coming]) {
+        yield* client.MemberUpdate({ member, changes: { priority: 5 }, timeoutMillis: 1000 })
+      }
+      assert.deepStrictEqual(asked, [coming, old, coming])
+    }).pipe(Effect.scoped))
+
   for (const reason of changes) {
     it.live(`that raft turns away with ${reason} says so to the caller`, () =>
       Effect.gen(function*() {
