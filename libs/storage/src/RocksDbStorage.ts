@@ -3,8 +3,9 @@
  * recovers to a point in time, which is the promised prefix.
  *
  * On disk: numbered directories, each a database, and the file `current` that names the one in use. A replacement is built in the next
- * number and becomes current when that file is replaced; whatever it does not name is removed on start. Without that file nothing is
- * removed: only what a first start may have left goes on, anything else is damage.
+ * number and becomes current when that file is replaced; whatever it does not name is removed on start, once the one that it names is open:
+ * until then another may be all that is left. Without that file nothing is removed: only what a first start may have left goes on,
+ * anything else is damage.
  */
 import { Effect, Layer, Option, type Scope, Semaphore } from "effect"
 import * as AtomicFile from "./AtomicFile.ts"
@@ -84,18 +85,15 @@ const openCurrent = Effect.fnUntraced(function*(directory: string) {
   const present = yield* readPointer(directory)
   const number = present ?? 1
   if (present === undefined) yield* mustBeFirst(directory, databases)
-  else {
-    for (const name of databases.filter((name) => Number(name) !== present)) {
-      yield* Handle.removeDirectory(`${directory}/${name}`)
-    }
-  }
   const handle = yield* Handle.open(`${directory}/${nameOf(number)}`, present === undefined)
-  if (present === undefined) {
-    yield* Effect.mapError(disk.syncDirectory(directory), fromDisk).pipe(
-      Effect.andThen(point(directory, number)),
-      Effect.onError(() => Effect.orDie(Handle.close(handle)))
+  const settle = present === undefined
+    ? Effect.andThen(Effect.mapError(disk.syncDirectory(directory), fromDisk), point(directory, number))
+    : Effect.forEach(
+      databases.filter((name) => Number(name) !== present),
+      (name) => Handle.removeDirectory(`${directory}/${name}`),
+      { discard: true }
     )
-  }
+  yield* Effect.onError(settle, () => Effect.orDie(Handle.close(handle)))
   return { handle, number }
 })
 

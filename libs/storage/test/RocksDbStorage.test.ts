@@ -175,6 +175,19 @@ describe("RocksDbStorage", () => {
       )
     }))
 
+  it.live("nothing is removed while the database that is in use cannot be opened", () =>
+    Effect.gen(function*() {
+      const directory = yield* temporaryDirectory
+      yield* withStorage(directory, (storage) => storage.write([put("a", "1")]))
+      Fs.mkdirSync(`${directory}/000007`)
+      Fs.renameSync(`${directory}/000001/CURRENT`, `${directory}/000001/aside`)
+      assert.strictEqual((yield* refusal(directory)).reason, "Corrupt")
+      assert.isTrue(Fs.existsSync(`${directory}/000007`))
+      Fs.renameSync(`${directory}/000001/aside`, `${directory}/000001/CURRENT`)
+      yield* withStorage(directory, () => Effect.void)
+      assert.isFalse(Fs.existsSync(`${directory}/000007`))
+    }))
+
   it.live("the database that was replaced is removed once its last snapshot is gone", () =>
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory
