@@ -130,14 +130,14 @@ const syncDirectory = (path: string): Effect.Effect<void, DiskError> =>
       directory.close)
     : Effect.void
 
-/** Who may write a directory need not own it: a volume that a system shares by group belongs to root. What lies in it is private all the same. */
+/** Who may write a directory need not own it: a volume that a system shares by group belongs to root. What this process makes in it is private all the same. */
 const restrict = (path: string, mode: number): Effect.Effect<void, DiskError> =>
   Effect.catchIf(
     callVoid("restrict", path, (callback) => Fs.chmod(path, mode, callback)),
     (error) => (error.cause as NodeJS.ErrnoException).code === "EPERM",
     () =>
       Effect.logWarning(
-        `${path} belongs to another user, so others keep their access to it: they may see the names of the files in it, which are readable by this user alone`
+        `${path} belongs to another user, so others keep their access to it: check who may see and replace what is in it, and that its files are readable by this user alone`
       )
   )
 

@@ -85,7 +85,7 @@ describe("NodeDisk", () => {
         () => Effect.sync(() => Process.seteuid!(0))
       )
       yield* Effect.provide(open, logger)
-      assert.match(String(warnings), /data belongs to another user/)
+      assert.match(String(warnings), /data belongs to another user, .*check who may see/)
       assert.strictEqual(modeOf(`${base}/data`), 0o777)
       assert.strictEqual(modeOf(`${base}/data/FORMAT`), 0o600)
     }))
