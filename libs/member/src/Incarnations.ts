@@ -36,12 +36,15 @@ const make = Effect.fnUntraced(function*<E, R>(options: Options, parts: Parts<E,
   const attempt: Effect.Effect<Attempt, E | DkvError, R | Control.Control | PeerPort.PeerPort> = Effect.gen(
     function*() {
       const { rebuild } = self.record()
-      if (Option.isSome(rebuild)) return { _tag: "Damaged", damage: { message: rebuild.value.reason, isLog: false } }
+      if (Option.isSome(rebuild)) {
+        return { _tag: "Damaged", damage: { message: rebuild.value.reason, isLog: false, isHidden: false } }
+      }
       const inner = yield* Scope.fork(scope)
       const exit = yield* Effect.exit(Scope.provide(Incarnation.open(options, parts, self), inner))
       if (Exit.isSuccess(exit)) return { _tag: "Running", incarnation: exit.value, scope: inner }
-      yield* Scope.close(inner, exit)
       const damage = Damage.of(Cause.squash(exit.cause))
+      if (damage !== undefined) yield* Rebuild.note(self, damage)
+      yield* Scope.close(inner, exit)
       return damage === undefined ? yield* Effect.failCause(exit.cause) : { _tag: "Damaged", damage }
     }
   )
@@ -53,6 +56,7 @@ const make = Effect.fnUntraced(function*<E, R>(options: Options, parts: Parts<E,
     const error = yield* Effect.flip(incarnation.stopped)
     const damage = Damage.of(error)
     if (damage === undefined) return yield* Effect.fail(error)
+    yield* Rebuild.note(self, damage)
     last = yield* incarnation.node.status
     current = undefined
     self.setFenced(damage.message)

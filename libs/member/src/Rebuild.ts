@@ -31,6 +31,20 @@ export interface Options {
   readonly configuration: Configuration.Configuration
 }
 
+/**
+ * Writes down what would else be forgotten with this process, before anything else goes on: the next start would open the data under the old id, and vote. There is no
+ * way back to that id then, which is why damage that is found again is not written down before there is a leader.
+ */
+export const note = Effect.fnUntraced(function*(
+  self: Self,
+  damage: Damage.Damage
+): Effect.fn.Return<void, MemberRecordError> {
+  if (damage.isHidden) yield* condemn(self, yield* MemberId.make, damage)
+})
+
+const condemn = (self: Self, newId: string, { message }: Damage.Damage) =>
+  self.update((record) => ({ ...record, rebuild: Option.some({ memberId: newId, reason: message }) }))
+
 /** Succeeds once the member may be opened again; true if its log was mended, false if it starts anew. Waits for as long as it takes, and logs what for. */
 export const run = Effect.fnUntraced(function*<E, R>(
   self: Self,
@@ -110,10 +124,7 @@ export const run = Effect.fnUntraced(function*<E, R>(
         yield* startAnew(self, parts, newId, damage, decision.configuration)
         return true
       case "Rejoin": {
-        const rebuild = { memberId: newId, reason: damage.message }
-        if (Option.isNone(self.record().rebuild)) {
-          yield* self.update((record) => ({ ...record, rebuild: Option.some(rebuild) }))
-        }
+        if (Option.isNone(self.record().rebuild)) yield* condemn(self, newId, damage)
         if (!(yield* Bootstrap.askForPlace(self, newId, decision, report))) return false
         yield* startAnew(self, parts, newId, damage, decision.configuration)
         return true

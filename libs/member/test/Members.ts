@@ -35,8 +35,8 @@ export interface FaultyDisk extends Disk {
   readonly memory: MemoryDisk.MemoryDisk["Service"]
   /** What was applied since the last flush is lost in part. */
   readonly crashState: Effect.Effect<void>
-  /** Reads of the state, or its recovery too, fail as damaged from now on, until it is put away. */
-  readonly damageState: (what: "reads" | "all") => void
+  /** Reads of the state, or its recovery too, fail as damaged, or for another reason, from now on, until it is put away. */
+  readonly damageState: (what: "reads" | "all", error?: Error) => void
 }
 
 export const makeFaultyDisk: Effect.Effect<FaultyDisk> = Effect.gen(function*() {
@@ -45,19 +45,20 @@ export const makeFaultyDisk: Effect.Effect<FaultyDisk> = Effect.gen(function*() 
   const options = { directory: "/data/log" }
   let medium = MemoryStorage.makeMedium({ crashes: true })
   let damaged: "nothing" | "reads" | "all" = "nothing"
+  let error: unknown = new StateMachine.StateMachineError({ reason: "Corrupt", message: "a row is damaged" })
+  const fail = Effect.suspend(() => Effect.fail(error as StateMachine.StateMachineError))
   const state = Layer.suspend(() =>
     Layer.effectContext(Effect.map(
       Layer.build(Layer.provide(KvStateMachine.layer(), MemoryStorage.layerOf(medium))),
       (context) => {
         const reader = Context.get(context, KvReader)
         const machine = Context.get(context, StateMachine.StateMachine)
-        const error = new StateMachine.StateMachineError({ reason: "Corrupt", message: "a row is damaged" })
         return Context.add(context, KvReader, {
           ...reader,
-          read: (ops) => damaged === "nothing" ? reader.read(ops) : Effect.fail(error)
+          read: (ops) => damaged === "nothing" ? reader.read(ops) : fail
         }).pipe(Context.add(StateMachine.StateMachine, {
           ...machine,
-          recover: Effect.suspend(() => damaged === "all" ? Effect.fail(error) : machine.recover)
+          recover: Effect.suspend(() => damaged === "all" ? fail : machine.recover)
         }))
       }
     ))
@@ -66,8 +67,9 @@ export const makeFaultyDisk: Effect.Effect<FaultyDisk> = Effect.gen(function*() 
     disk,
     memory,
     crashState: Effect.suspend(() => MemoryStorage.crash(medium)),
-    damageState: (what) => {
+    damageState: (what, why = error as Error) => {
       damaged = what
+      error = why
     },
     record: () => Result.getSuccess(MemberRecordFile.decode(memory.content("/data/member.json"))),
     parts: {

@@ -1,5 +1,5 @@
 /** Whole members with damaged data, under virtual time. */
-import { Configuration } from "@dkv/raft"
+import { AcknowledgedEntriesLost, Configuration } from "@dkv/raft"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Option } from "effect"
 import { TestClock } from "effect/testing"
@@ -215,6 +215,26 @@ describe("a member with damaged data", () => {
       assert.strictEqual(idOf(disks[2]!), rebuild.memberId)
       const { configuration } = yield* Effect.flatMap(services(member), ({ dkv }) => dkv.status)
       assert.isUndefined(Configuration.find(configuration, before))
+    }))
+
+  it.effect("that has lost acknowledged entries is fenced again after a restart, though nothing on its disk shows it", () =>
+    Effect.gen(function*() {
+      const { again, disks, members } = yield* founded(names)
+      const before = idOf(disks[2]!)
+      for (const other of [0, 1]) yield* stop(members[other]!)
+      disks[2]!.damageState("reads", new AcknowledgedEntriesLost("it has lost entries"))
+      yield* passing(Effect.flip(read(members[2]!, "k3", "stale")))
+      yield* until(Effect.map(fencedOf(members[2]!), Option.isSome))
+      yield* stop(members[2]!)
+      const member = yield* again(2)
+      yield* until(isUp(member))
+      assert.include(Option.getOrThrow(yield* fencedOf(member)), "it has lost entries")
+      yield* again(0)
+      yield* again(1)
+      yield* until(isBack(member, 3))
+      assert.notStrictEqual(idOf(disks[2]!), before)
+      assert.isTrue(Option.isNone(Option.getOrThrow(disks[2]!.record()).rebuild))
+      assert.deepStrictEqual(yield* passing(read(member, "k3")), ["v3"])
     }))
 
   it.effect("that was mended in vain is rebuilt", () =>
