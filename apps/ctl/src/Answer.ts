@@ -1,6 +1,8 @@
 /** An answer in the three ways that `-w` offers: for people and pipes, for programs, for the eye. */
 import type { Admin, Operation } from "@dkv/protocol"
 import { Effect, Option } from "effect"
+import { ExitCode } from "./ExitCode.ts"
+import { Failure } from "./Failure.ts"
 import { Screen } from "./Screen.ts"
 import type { ScreenError } from "./Screen.ts"
 import type { Format } from "./Settings.ts"
@@ -28,6 +30,14 @@ export const print = Effect.fnUntraced(function*(format: Format, answer: Answer)
   yield* screen.write(answer.simple)
   if (screen.isTerminal && answer.simple.at(-1) !== 0x0a) yield* screen.write(Text.encode("\n"))
 })
+
+/** Writes the answer to a change, which is made whether or not anybody can be told. */
+export const printChange = (format: Format, answer: Answer): Effect.Effect<void, Failure, Screen> =>
+  Effect.mapError(
+    print(format, answer),
+    ({ message }) =>
+      Failure.of(ExitCode.unknown, `the change was made, but its answer could not be printed: ${message}`)
+  )
 
 const keyValueHead = ["key", "value", "create revision", "mod revision", "version"]
 

@@ -13,8 +13,8 @@ const description = `Reads and writes the keys of a dkv cluster, and manages its
   of these that has it wins, and a flag wins over all. What begins with - goes behind --, as in:
   dkvctl set temperature -- -5C
 
-  Exit codes: 0 done, 1 failed and nothing changed, 2 wrong use, 3 no such key or member, 4 it is not known whether the
-  change took effect: read before you repeat it.`
+  Exit codes: 0 done, 1 failed and nothing changed, 2 wrong use, 3 no such key or member, 4 the change has or may have
+  taken effect: read before you repeat it.`
 
 export const command = root.pipe(
   Command.withDescription(description),

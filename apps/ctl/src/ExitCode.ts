@@ -6,7 +6,7 @@ export const ExitCode = {
   wrongUse: 2,
   /** No such key or member. */
   notFound: 3,
-  /** The change may or may not have taken effect: read before repeating it. */
+  /** The change may have taken effect, or has and its answer could not be printed: read before repeating it. */
   unknown: 4
 } as const
 export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode]

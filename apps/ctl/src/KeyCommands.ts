@@ -85,7 +85,7 @@ export const set = Command.make(
         ? yield* Effect.flatMap(Screen, (screen) => screen.readAll)
         : Text.encode(given.value)
       const { revision } = yield* cluster.put(bytes, value)
-      yield* Answer.print(format, Answer.changed(revision, Option.none()))
+      yield* Answer.printChange(format, Answer.changed(revision, Option.none()))
     }))
   })
 ).pipe(
@@ -107,7 +107,7 @@ const deleteKey = Command.make(
     yield* Session.run(Effect.fnUntraced(function*({ format }, cluster) {
       const bytes = yield* keyBytes(given.key)
       const { deleted, revision } = yield* cluster.delete(bytes)
-      yield* Answer.print(format, Answer.changed(revision, Option.some(deleted)))
+      yield* Answer.printChange(format, Answer.changed(revision, Option.some(deleted)))
     }))
   })
 ).pipe(

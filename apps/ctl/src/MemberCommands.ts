@@ -75,7 +75,7 @@ export const join = Command.make(
         learnerOnly: given.learner,
         witness: given.witness
       })
-      yield* Answer.print(
+      yield* Answer.printChange(
         format,
         Answer.member(
           joined,
@@ -101,7 +101,7 @@ export const leave = Command.make(
     Session.run(({ format }, cluster) =>
       Effect.flatMap(
         cluster.leave(given.member, given.force),
-        (members) => Answer.print(format, Answer.members(members))
+        (members) => Answer.printChange(format, Answer.members(members))
       )
     )
 ).pipe(
@@ -119,7 +119,7 @@ export const promote = Command.make(
     Session.run(({ format }, cluster) =>
       Effect.flatMap(
         cluster.promote(given.member, given.force),
-        (members) => Answer.print(format, Answer.members(members))
+        (members) => Answer.printChange(format, Answer.members(members))
       )
     )
 ).pipe(
@@ -150,7 +150,7 @@ export const update = Command.make(
         return yield* new UsageError({ message: `--priority ${priority} has more than 32 bits` })
       }
       const members = yield* cluster.update(given.member, { priority })
-      yield* Answer.print(format, Answer.members(members))
+      yield* Answer.printChange(format, Answer.members(members))
     }))
   })
 ).pipe(
@@ -177,7 +177,7 @@ export const transfer = Command.make(
     Session.run(({ format }, cluster) =>
       Effect.flatMap(
         cluster.transfer(given.member),
-        (leader) => Answer.print(format, Answer.member(leader, `${leader.name} (${leader.id}) leads now`))
+        (leader) => Answer.printChange(format, Answer.member(leader, `${leader.name} (${leader.id}) leads now`))
       )
     )
 ).pipe(

@@ -26,16 +26,15 @@ export const settings = Command.make(
     )
   },
   ({ deadMemberMillis, deadMembers, leaderLeases }) =>
-    Session.run(({ format }, cluster) =>
-      Effect.flatMap(
-        cluster.settings({
-          ...Option.isSome(leaderLeases) && { leaderLeases: leaderLeases.value === "on" },
-          ...Option.isSome(deadMembers) && { deadMembers: deadMembers.value },
-          ...Option.isSome(deadMemberMillis) && { deadMemberMillis: deadMemberMillis.value }
-        }),
-        (view) => Answer.print(format, Answer.settings(view))
-      )
-    )
+    Session.run(Effect.fnUntraced(function*({ format }, cluster) {
+      const changes = {
+        ...Option.isSome(leaderLeases) && { leaderLeases: leaderLeases.value === "on" },
+        ...Option.isSome(deadMembers) && { deadMembers: deadMembers.value },
+        ...Option.isSome(deadMemberMillis) && { deadMemberMillis: deadMemberMillis.value }
+      }
+      const answer = Answer.settings(yield* cluster.settings(changes))
+      yield* Object.keys(changes).length > 0 ? Answer.printChange(format, answer) : Answer.print(format, answer)
+    }))
 ).pipe(
   Command.withDescription(
     "Changes the settings that are given, and prints all of them. They are replicated: every member goes by the same."

@@ -271,6 +271,30 @@ describe("exit codes", () => {
       }))
   }
 
+  it.effect("4 when a change was made and its answer cannot be printed, but 1 when a read's cannot", () =>
+    Effect.gen(function*() {
+      const cluster = new FakeCluster()
+      yield* type(cluster, ["set", "k", "v"])
+      const changes = [
+        ["set", "k", "w"],
+        ["delete", "k"],
+        ["member-join", "dkv-3", "localhost:2383"],
+        ["member-leave", "dkv-1"],
+        ["member-promote", "dkv-1"],
+        ["member-update", "dkv-1", "--priority=1"],
+        ["leader-transfer"],
+        ["cluster-settings", "--leader-leases=on"]
+      ]
+      const made = "dkvctl: the change was made, but its answer could not be printed: the output broke: EPIPE"
+      const reads = [["range"], ["member-list"], ["status"], ["cluster-settings"]]
+      const told = Effect.fnUntraced(function*(args: ReadonlyArray<string>) {
+        const { error, exitCode } = yield* type(cluster, args, { isBroken: true })
+        return [args, exitCode, error]
+      })
+      for (const args of changes) assert.deepStrictEqual(yield* told(args), [args, 4, made])
+      for (const args of reads) assert.deepStrictEqual(yield* told(args), [args, 1, "dkvctl: the output broke: EPIPE"])
+    }))
+
   const wrong: ReadonlyArray<readonly [args: ReadonlyArray<string>, message: RegExp]> = [
     [["get"], /Missing|missing|key/],
     [["get", ""], /the key is empty/],

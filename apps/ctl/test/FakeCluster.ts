@@ -4,7 +4,7 @@ import type { Operation } from "@dkv/protocol"
 import { ConfigProvider, Console, Effect, Layer, Option } from "effect"
 import { Cluster, ClusterError } from "../src/Cluster.ts"
 import { run } from "../src/Program.ts"
-import { Screen } from "../src/Screen.ts"
+import { Screen, ScreenError } from "../src/Screen.ts"
 import { Reach } from "../src/Session.ts"
 import type { Settings } from "../src/Settings.ts"
 
@@ -129,7 +129,13 @@ export interface Ran {
 export const type = (
   cluster: FakeCluster,
   args: ReadonlyArray<string>,
-  around: { readonly env?: Record<string, string>; readonly input?: Uint8Array; readonly isTerminal?: boolean } = {}
+  around: {
+    readonly env?: Record<string, string>
+    readonly input?: Uint8Array
+    readonly isTerminal?: boolean
+    /** Nobody reads the output any more. */
+    readonly isBroken?: boolean
+  } = {}
 ): Effect.Effect<Ran> =>
   Effect.gen(function*() {
     const output: Array<number> = []
@@ -147,7 +153,10 @@ export const type = (
       }),
       Effect.provideService(Screen, {
         isTerminal: around.isTerminal ?? false,
-        write: (bytes) => Effect.sync(() => void output.push(...bytes)),
+        write: (bytes) =>
+          around.isBroken === true
+            ? Effect.fail(new ScreenError({ message: "the output broke: EPIPE" }))
+            : Effect.sync(() => void output.push(...bytes)),
         readAll: Effect.succeed(around.input ?? new Uint8Array(0))
       }),
       Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env: around.env ?? {} })),
