@@ -104,11 +104,11 @@ const memberJson = (member: Admin.MemberView) => ({
   isLeader: member.isLeader
 })
 
+const memberLine = ({ clientAddress, id, isLeader, name, peerAddress, role }: Admin.MemberView): string =>
+  `${[id, name, peerAddress, clientAddress, role, ...(isLeader ? ["leader"] : [])].join("\t")}\n`
+
 export const members = (list: Admin.MemberListView): Answer => ({
-  simple: list.members.map((member) =>
-    `${memberRow(member).slice(0, 5).join("\t")}${member.isLeader ? "\tleader" : ""}\n`
-  )
-    .join(""),
+  simple: list.members.map(memberLine).join(""),
   json: { members: list.members.map(memberJson), leader: Option.getOrNull(list.leader), isJoint: list.isJoint },
   head: memberHead,
   rows: list.members.map(memberRow)

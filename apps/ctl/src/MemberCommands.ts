@@ -150,12 +150,13 @@ export const update = Command.make(
         return yield* new UsageError({ message: `--priority ${priority} has more than 32 bits` })
       }
       const members = yield* cluster.update(given.member, { priority })
-      yield* Answer.printChange(format, Answer.members(members))
+      const simple = `${given.member} has priority ${priority} now\n`
+      yield* Answer.printChange(format, { ...Answer.members(members), simple })
     }))
   })
 ).pipe(
   Command.withDescription(
-    "Changes what is given of a member, and prints the members. A priority counts when there is an election: a voter waits for those of a higher one to stand first. " +
+    "Changes what is given of a member, and says so; as a table and as JSON, prints the members. A priority counts when there is an election: a voter waits for those of a higher one to stand first. " +
       "Who leads goes on leading: leader-transfer moves that."
   ),
   Command.withShortDescription("Change the priority of a member"),
