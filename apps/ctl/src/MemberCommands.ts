@@ -128,7 +128,8 @@ export const promote = Command.make(
   Command.withExamples([{ command: "dkvctl member-promote dkv-3", description: "By name" }])
 )
 
-const priorityMax = 2 ** 31 - 1
+/** As raft has it: what 32 bits hold. */
+const isPriority = (priority: number): boolean => priority === (priority | 0)
 
 export const update = Command.make(
   "member-update",
@@ -146,7 +147,7 @@ export const update = Command.make(
         return yield* new UsageError({ message: "there is nothing to change: give --priority" })
       }
       const priority = given.priority.value
-      if (Math.abs(priority) > priorityMax) {
+      if (!isPriority(priority)) {
         return yield* new UsageError({ message: `--priority ${priority} has more than 32 bits` })
       }
       const members = yield* cluster.update(given.member, { priority })

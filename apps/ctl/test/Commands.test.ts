@@ -236,6 +236,14 @@ describe("members", () => {
       ])
     }))
 
+  it.effect("take any priority of 32 bits", () =>
+    Effect.gen(function*() {
+      for (const priority of [-(2 ** 31), 2 ** 31 - 1]) {
+        const updated = yield* type(new FakeCluster(), ["member-update", "dkv-1", `--priority=${priority}`])
+        assert.deepStrictEqual([updated.exitCode, updated.error], [0, ""])
+      }
+    }))
+
   it.effect("status shows every endpoint, and fails if one does not answer", () =>
     Effect.gen(function*() {
       const all = yield* type(new FakeCluster(), ["--endpoint=a:1,b:9", "status"])
@@ -311,7 +319,8 @@ describe("exit codes", () => {
     [["get", "k", "--max-staleness=soon"], /--max-staleness "soon" is no time/],
     [["range", "--stale", "--max-staleness=1s"], /exclude each other/],
     [["member-update", "dkv-1"], /nothing to change: give --priority/],
-    [["member-update", "dkv-1", "--priority=3000000000"], /more than 32 bits/],
+    [["member-update", "dkv-1", "--priority=2147483648"], /more than 32 bits/],
+    [["member-update", "dkv-1", "--priority=-2147483649"], /more than 32 bits/],
     [["member-update", "dkv-1", "--priority=high"], /high/],
     [["member-join", "dkv-3", "nowhere"], /ADDRESS "nowhere" is no address/],
     [["member-join", "dkv-3", "localhost:1", "--id=7"], /--id "7" is no id/],
