@@ -1,85 +1,13 @@
 /** That each rule of the simulator can be broken, by what members never do: made-up disks, messages and looks. */
-import { Configuration, Entry, EntryKind, VolatileStateMachine } from "@dkv/raft"
+import { VolatileStateMachine } from "@dkv/raft"
 import type { LogStore, RaftNode } from "@dkv/raft"
-import * as Codec from "@dkv/raft/codec/PeerMessageCodec"
 import { Disk } from "@dkv/storage"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Option } from "effect"
-import { Names, Prng, Run, SimDisk, Stack, Watch } from "../src/simulator/index.ts"
+import { Effect, Layer } from "effect"
+import { Prng, Run, SimDisk, Stack } from "../src/simulator/index.ts"
 import type { Rules } from "../src/simulator/index.ts"
 import { counter, load } from "./examples/Counter.ts"
-
-const ids = [1, 2, 3, 4].map(Names.idOf)
-const [a, b, c, d] = ids as [string, string, string, string]
-
-const of = (voters: ReadonlyArray<string>, outgoing: ReadonlyArray<string> = []): Configuration.Configuration => ({
-  ...Configuration.empty,
-  members: ids.map((_, position) => Names.memberOf(position + 1, false)),
-  voters,
-  outgoing
-})
-
-const empty: LogStore.Recovered = {
-  hardState: { term: 0, vote: "" },
-  previousIndex: 0,
-  previousTerm: 0,
-  lastIndex: 0,
-  termRuns: [],
-  configurations: []
-}
-
-const entry = (index: number, term: number, text = ""): Entry.Entry =>
-  Entry.make(index, term, EntryKind.Command, new TextEncoder().encode(text))
-
-const entries = (from: number, to: number, term: number) =>
-  Array.from({ length: to - from + 1 }, (_, position) => entry(from + position, term))
-
-const idle: RaftNode.Status = {
-  id: a,
-  role: "Follower",
-  term: 0,
-  leader: Option.none(),
-  commitIndex: 0,
-  appliedIndex: 0,
-  lastIndex: 0,
-  previousIndex: 0,
-  configuration: of([a, b, c]),
-  copies: 0,
-  peers: [],
-  hasLease: false,
-  removed: false
-}
-
-/** Members with empty disks, and what they do to be looked at. */
-const make = () => {
-  const watch = new Watch.Watch()
-  const status = (id: string, seen: Partial<RaftNode.Status>) => watch.status(id, { ...idle, id, ...seen })
-  const begin = (id: string, ...writes: ReadonlyArray<LogStore.LogWrite>) => watch.disks.writing(id, writes)
-  const write = (id: string, ...writes: ReadonlyArray<LogStore.LogWrite>) => {
-    begin(id, ...writes)
-    watch.disks.written(id, writes)
-  }
-  const vote = (id: string, term: number, candidate: string) =>
-    write(id, { _tag: "HardState", hardState: { term, vote: candidate } })
-  const append = (id: string, added: ReadonlyArray<Entry.Entry>) => write(id, { _tag: "Append", entries: added })
-  const send = (from: string, to: string, message: Parameters<typeof Codec.encode>[0]) =>
-    watch.sent(from, to, Codec.encode(message))
-  const stand = (id: string, term: number) =>
-    send(id, d, { _tag: "VoteRequest", term, lastIndex: 0, lastTerm: 0, preVote: false, transfer: false })
-  const say = (leader: string, term: number, said: ReadonlyArray<Entry.Entry>) => {
-    const head = Codec.encodeAppend({ term, previousIndex: 0, previousTerm: 0, commit: 0, count: said.length })
-    watch.sent(leader, d, Buffer.concat([head, Codec.encodeEntries(said)]))
-  }
-  const acknowledge = (id: string, term: number, index: number) =>
-    send(id, a, { _tag: "AppendReply", term, success: true, index, hintIndex: 0, hintTerm: 0 })
-  for (const id of ids) {
-    watch.booted(id, empty)
-    status(id, {})
-  }
-  /** The rule that was broken, as it is called. */
-  const broken = () => watch.rules.violation?.split(": ")[0]
-  return { watch, status, begin, write, vote, append, stand, say, acknowledge, broken }
-}
+import { a, b, c, d, empty, entries, entry, idle, make, of, reform } from "./simulatorParts.ts"
 
 describe("a log that comes back", () => {
   const rule: Rules.Rule = "what was synced survives a restart"
@@ -246,6 +174,55 @@ describe("an acknowledgement", () => {
     append(b, [entry(2, 4), entry(3, 4)])
     acknowledge(b, 3, 2)
     assert.isUndefined(broken())
+  })
+})
+
+describe("what is committed", () => {
+  const rule: Rules.Rule = "a quorum holds what is committed"
+  const [joint, final] = [of([a, d], [a, b, c]), of([a, d])]
+
+  /** `a` leads in term 1, and these have entry 1, a joint configuration. */
+  const elected = (holders: ReadonlyArray<string>) => {
+    const made = make()
+    for (const id of [a, b, c]) made.vote(id, 1, a)
+    made.stand(a, 1)
+    for (const id of holders) made.append(id, [reform(1, joint)])
+    return made
+  }
+
+  /** It goes by it. */
+  const begun = (holders: ReadonlyArray<string>) => {
+    const made = elected(holders)
+    made.status(a, { role: "Leader", term: 1, configuration: joint })
+    return made
+  }
+
+  it("of a joint configuration is on a quorum of both halves before the final one is made", () => {
+    for (const [holders, expected] of [[[a, d], rule], [[a, d, b], undefined], [[a, b, c], rule]] as const) {
+      const { append, broken, status } = begun(holders)
+      status(a, { role: "Leader", term: 1, configuration: final, commitIndex: 1 })
+      append(a, [reform(2, final)])
+      assert.strictEqual(broken(), expected)
+    }
+  })
+
+  it("behind a joint configuration may be on a quorum of the final one alone, which is in force from its append on", () => {
+    for (const commitIndex of [2, 3]) {
+      const { append, broken, status } = begun([a, b, d])
+      for (const id of [a, d]) append(id, [entry(2, 1), reform(3, final)])
+      status(a, { role: "Leader", term: 1, configuration: final, commitIndex })
+      assert.isUndefined(broken())
+    }
+  })
+
+  it("is on as many disks with its data as was promised, by what it was counted by or by what came in force then", () => {
+    for (const [promised, expected] of [[2, undefined], [3, "there are as many copies as promised"]] as const) {
+      const { broken, status } = elected([a, b])
+      const leads = { role: "Leader", term: 1 } as const
+      status(a, { ...leads, configuration: of([a, b, c]), copies: promised })
+      status(a, { ...leads, configuration: joint, copies: 3, commitIndex: 1 })
+      assert.strictEqual(broken(), expected)
+    }
   })
 })
 

@@ -147,7 +147,10 @@ export class Disks {
     }
   }
 
-  /** What stands in a log from `firstIndex` on follows on what stands before it. */
+  /**
+   * What stands in a log from `firstIndex` on follows on what stands before it, and comes after that is committed. It was in force from its append on, so its own quorum has
+   * it: of a joint one, both halves. Nobody's status says by which configuration its leader counted, as it makes the final one in the same turn; the log does.
+   */
   private reformed(id: MemberId, { configurations }: Shadow, firstIndex: LogIndex): void {
     for (const [position, { configuration, index }] of configurations.entries()) {
       const before = configurations[position - 1]
@@ -156,6 +159,14 @@ export class Disks {
         "quorums of one configuration and the next overlap",
         haveOverlap(before.configuration, configuration),
         () => `${name(id)} has a configuration at ${index} whose quorums miss some of the one at ${before.index}`
+      )
+      this.rules.check(
+        "a quorum holds what is committed",
+        this.isOnQuorum(before.index, id, before.configuration),
+        () =>
+          `${
+            name(id)
+          } has a configuration at ${index}, and the one before it, at ${before.index}, is on too few disks: ${this.describe()}`
       )
     }
   }

@@ -17,9 +17,12 @@ import { Rules } from "./Rules.ts"
 import { Said } from "./Said.ts"
 import type { Shadow } from "./Shadow.ts"
 
+/** What a leader counts by. */
+type Measure = Pick<RaftNode.Status, "configuration" | "copies">
+
 interface Boot {
   /** As of the last look. */
-  configuration: Configuration.Configuration | undefined
+  measure: Measure | undefined
   term: Term
   commitIndex: LogIndex
   appliedIndex: LogIndex
@@ -72,7 +75,7 @@ export class Watch {
   booted(id: MemberId, recovered: LogStore.Recovered): void {
     this.disks.booted(id, recovered)
     const { term } = recovered.hardState
-    this.boots.set(id, { configuration: undefined, term, commitIndex: 0, appliedIndex: 0, commandIndex: 0 })
+    this.boots.set(id, { measure: undefined, term, commitIndex: 0, appliedIndex: 0, commandIndex: 0 })
   }
 
   /** The member's disk is gone, and with it what it promised. */
@@ -216,7 +219,7 @@ export class Watch {
 
   /** What a member goes by: as of the last look, and the newest on its disk. One that has come since is on its disk before it asks for votes. */
   private configurationsOf(id: MemberId): ReadonlyArray<Configuration.Configuration> {
-    const seen = this.boots.get(id)?.configuration
+    const seen = this.boots.get(id)?.measure?.configuration
     const newest = this.disks.of(id)?.configurations.at(-1)?.configuration
     return [seen, newest].filter((configuration) => configuration !== undefined)
   }
@@ -258,9 +261,9 @@ export class Watch {
   status(id: MemberId, status: RaftNode.Status): void {
     const boot = this.boots.get(id)
     if (boot === undefined) return
-    const before = boot.configuration ??= status.configuration
+    const before = boot.measure ??= status
     if (status.role === "Leader") this.leads(id, status.term)
-    boot.configuration = status.configuration
+    boot.measure = status
     this.lease(id, status)
     this.grows(id, boot, status)
     if (status.commitIndex === boot.commitIndex) return
@@ -274,32 +277,37 @@ export class Watch {
     this.commitIndex = status.commitIndex
     const term = this.disks.of(id)?.termAt(status.commitIndex)
     if (term !== undefined) this.committed = { index: status.commitIndex, term }
+    this.commits(id, status.commitIndex, before.configuration === status.configuration ? [status] : [status, before])
+  }
+
+  /**
+   * A leader has moved its commit index since the last look. Within one look it may commit, change its configuration, and commit again, so either may be what it counted by;
+   * that a configuration was committed by its own quorum, `Disks` sees once the next one is written.
+   */
+  private commits(id: MemberId, commitIndex: LogIndex, measures: ReadonlyArray<Measure>): void {
+    const met = measures.filter(({ configuration }) => this.disks.isOnQuorum(commitIndex, id, configuration))
     this.rules.check(
       "a quorum holds what is committed",
-      // it may have committed, and then changed its configuration, in one turn
-      this.disks.isOnQuorum(status.commitIndex, id, status.configuration) ||
-        this.disks.isOnQuorum(status.commitIndex, id, before),
-      () =>
-        `${
-          name(id)
-        } takes entry ${status.commitIndex} for committed, which is on too few disks: ${this.disks.describe()}`
+      met.length > 0,
+      () => `${name(id)} takes entry ${commitIndex} for committed, which is on too few disks: ${this.disks.describe()}`
     )
-    if (before !== status.configuration) return
-    const { commitIndex, configuration, copies } = status
-    const voters = Configuration.voterIds(configuration)
-    const holders = voters.filter((voter) =>
-      this.disks.holds(voter, commitIndex, this.disks.of(id)?.termAt(commitIndex))
-    )
-    const full = holders.filter((voter) => !this.disks.witnesses.has(voter))
+    const term = this.disks.of(id)?.termAt(commitIndex)
+    const counts = met.map(({ configuration, copies }) => {
+      const holders = Configuration.voterIds(configuration).filter((voter) =>
+        this.disks.holds(voter, commitIndex, term)
+      )
+      const full = holders.filter((voter) => !this.disks.witnesses.has(voter)).length
+      return { copies, full, holders: holders.length, voters: configuration.voters.length }
+    })
     this.rules.check(
       "there are as many copies as promised",
-      full.length >= copies,
+      counts.some(({ copies, full }) => full >= copies),
       () =>
-        `${
-          name(id)
-        } takes entry ${commitIndex} for committed, with ${copies} copies, and there are ${full.length}: ${this.disks.describe()}`
+        `${name(id)} takes entry ${commitIndex} for committed, with ${
+          counts.map(({ copies, full }) => `${full} of ${copies} copies`).join(" or ")
+        }: ${this.disks.describe()}`
     )
-    if (holders.length > full.length && full.length * 2 <= configuration.voters.length) {
+    if (counts.some(({ full, holders, voters }) => holders > full && full * 2 <= voters)) {
       this.witnessed("commits that needed one")
     }
   }
