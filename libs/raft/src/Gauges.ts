@@ -1,4 +1,5 @@
 /** How full the bounded queues and tables of a member are: for whoever watches it, and for tests that nothing grows beyond its limit. */
+import type { Core } from "./core/Core.ts"
 import * as Limits from "./Limits.ts"
 import type { Member } from "./Member.ts"
 import type { Gauge } from "./RaftNode.ts"
@@ -20,8 +21,7 @@ export const of = (member: Member): ReadonlyArray<Gauge> => {
   add("eventsMax", events.waiting, Limits.eventsMax)
   add("trackedGroupsMax", member.stages.size, Limits.trackedGroupsMax)
   add("heldMessagesMax", held.length, Limits.heldMessagesMax)
-  // a leader's own no-ops and configurations are not refused
-  add("pendingAppendsMax", core.pendingAppends.length, capacity.pendingAppendsMax + Limits.changesMax)
+  add("pendingAppendsMax", core.pendingAppends.length, pendingAppendsMax(core))
   add("uncommittedBytesMax", core.uncommittedBytes, Limits.uncommittedBytesMax)
   // the last group may go beyond
   const unappliedBytesMax = Limits.uncommittedBytesMax + Limits.unappliedBytesMax + Limits.groupBytesMax * 2
@@ -49,3 +49,9 @@ export const of = (member: Member): ReadonlyArray<Gauge> => {
   add("slots", member.slots.size, rowsMax)
   return gauges
 }
+
+/** A leader's own no-ops and configurations are not refused. One that was deposed takes nothing in before its disk has made room. */
+const pendingAppendsMax = ({ pendingAppends, settings }: Core): number =>
+  pendingAppends.at(-1)?.own === false
+    ? Limits.leadersAtOnce * settings.windowMessagesMax
+    : settings.pendingAppendsMax + Limits.changesMax

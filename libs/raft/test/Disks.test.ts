@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
+import * as Limits from "../src/Limits.ts"
 import { LogStoreError } from "../src/LogStore.ts"
 import * as Cluster from "./support/Cluster.ts"
 import { followersOf, numberOf } from "./support/Members.ts"
@@ -43,6 +44,28 @@ describe("disks", () => {
       yield* passing(cluster.propose(other!, "a"))
       yield* TestClock.adjust(1000)
       assert.deepStrictEqual(slow!.register.commands, ["a"])
+    }))
+
+  it.effect("a follower's disk may be a few windows behind, and that of a leader that was deposed as far as a leader's", () =>
+    Effect.gen(function*() {
+      const cluster = yield* Cluster.make([1, 2, 3])
+      const leader = yield* cluster.elected
+      const [slow] = followersOf(cluster, leader)
+      const pending = ({ node }: Cluster.Running) =>
+        Effect.map(node.gauges, (gauges) => gauges.find(({ name }) => name === "pendingAppendsMax")!)
+      yield* slow!.log.disk.close
+      yield* passing(cluster.propose(leader, "a"))
+      const { limit, value } = yield* pending(slow!)
+      assert.isAbove(value, 0)
+      assert.strictEqual(limit, Limits.leadersAtOnce * Limits.windowMessagesMax)
+      yield* slow!.log.disk.open
+      yield* leader.log.disk.close
+      for (let call = 0; call < 2 * limit; call++) yield* Effect.forkChild(cluster.propose(leader, `b${call}`))
+      yield* TestClock.adjust(5000)
+      assert.strictEqual((yield* leader.node.status).role, "Follower")
+      const deposed = yield* pending(leader)
+      assert.isAbove(deposed.value, limit)
+      assert.isAtMost(deposed.value, deposed.limit)
     }))
 
   it.effect("a stalled disk on the only other voter holds up every acknowledgement", () =>

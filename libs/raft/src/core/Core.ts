@@ -45,6 +45,8 @@ interface PendingAppend {
   readonly number: number
   /** When it was ordered. */
   readonly at: number
+  /** By this member as the leader; others are what a leader sent, of which it takes in far fewer (`leadersAtOnce`). */
+  readonly own: boolean
   lastIndex: LogIndex
 }
 
@@ -257,7 +259,7 @@ export class Core {
 
   /** Takes note that entries up to the end of the log are being written, as number `number`. */
   appended(number: number): void {
-    this.pendingAppends.push({ number, at: this.now, lastIndex: this.log.lastIndex })
+    this.pendingAppends.push({ number, at: this.now, own: this.role === "Leader", lastIndex: this.log.lastIndex })
   }
 
   /** Removes the entries from `index` on, and everything that depended on them. */
