@@ -6,7 +6,7 @@ import type { SimCluster } from "./SimCluster.ts"
 
 export type ClientFaultKind = Extract<FaultKind, `${string}Client`>
 
-/** `later` runs what ends the fault, `millis` from now. */
+/** `later` runs what ends the fault, `millis` from now. False if nothing came of it. */
 export const strike = <Services>(
   cluster: SimCluster<Services>,
   client: SimClient,
@@ -14,7 +14,7 @@ export const strike = <Services>(
   prng: Prng,
   millis: number,
   later: (task: () => void) => void
-): void => {
+): boolean => {
   const { sockets } = cluster
   /** Some or all ways between some or all of both sides. */
   const ways = (): ReadonlyArray<readonly [string, string]> => {
@@ -31,28 +31,30 @@ export const strike = <Services>(
   switch (kind) {
     case "cutClient": {
       const cuts = ways()
-      for (const [from, to] of cuts) sockets.cut(from, to)
+      const wereWhole = cuts.filter(([from, to]) => sockets.cut(from, to))
       later(() => {
         for (const [from, to] of cuts) sockets.heal(from, to)
       })
-      return
+      return wereWhole.length > 0
     }
-    case "clogClient":
-      for (const [from, to] of ways()) sockets.clog(from, to, millis)
-      return
+    case "clogClient": {
+      const clogs = ways()
+      for (const [from, to] of clogs) sockets.clog(from, to, millis)
+      return clogs.length > 0
+    }
     case "resetClient":
-      for (const [from, to] of ways()) sockets.reset(from, to)
-      return
-    case "pauseClient":
-      client.pause()
+      return ways().filter(([from, to]) => sockets.reset(from, to)).length > 0
+    case "pauseClient": {
+      const isPaused = client.pause()
       later(() => client.resume())
-      return
+      return isPaused
+    }
     case "killClient":
-    case "crashClient":
-      if (kind === "killClient") client.kill()
-      else client.vanish()
+    case "crashClient": {
+      const isDown = kind === "killClient" ? client.kill() : client.vanish()
       later(() => client.boot())
-      return
+      return isDown
+    }
     case "closeClient": {
       const { machine } = client
       const isPatient = prng.chance(0.5)
@@ -62,9 +64,9 @@ export const strike = <Services>(
         client.kill()
         client.boot()
       }
-      client.close()
+      const isAsked = client.close()
       later(again)
-      return
+      return isAsked
     }
   }
 }

@@ -31,7 +31,7 @@ export class Faults<Services> {
     }
   }
 
-  /** How often each kind struck. */
+  /** How often each kind struck, and something came of it. */
   get hits(): ReadonlyMap<FaultKind, number> {
     return this.scene.hits
   }
@@ -45,7 +45,7 @@ export class Faults<Services> {
     const { scene } = this
     scene.cluster.world.after(prng.exponential(meanMillis), () => {
       if (scene.isOver) return
-      if (this.strike(kind, prng) !== false) scene.hit(kind)
+      if (this.strike(kind, prng)) scene.hit(kind)
       this.again(kind, prng, meanMillis)
     })
   }
@@ -56,8 +56,8 @@ export class Faults<Services> {
     member.boot()
   }
 
-  /** False if nothing came of it. */
-  private strike(kind: Exclude<FaultKind, FollowUp>, prng: Prng): boolean | void {
+  /** False if nothing came of it: whoever it struck was down, or alone. */
+  private strike(kind: Exclude<FaultKind, FollowUp>, prng: Prng): boolean {
     const { scene } = this
     const { cluster } = scene
     const { network, world } = cluster
@@ -79,25 +79,28 @@ export class Faults<Services> {
           member.kill()
           member.boot()
         }
-        member.stop()
+        const isAsked = member.stop()
         later(again)
-        return
+        return isAsked
       }
       case "crash":
-      case "kill":
-        if (kind === "crash") member.crash()
-        else member.kill()
+      case "kill": {
+        const isDown = kind === "crash" ? member.crash() : member.kill()
         later(() => member.boot())
-        return
-      case "blackout":
+        return isDown
+      }
+      case "blackout": {
+        let isDark = false
         for (const each of cluster.members) {
-          each.crash()
+          isDark = each.crash() || isDark
           const offMillis = millis + prng.exponential(staggerMeanMillis)
           world.after(offMillis, () => scene.isOver || each.boot())
         }
-        return
+        return isDark
+      }
       case "crashLoop": {
         const until = world.now + millis
+        const { boots } = member
         const again = () => {
           if (scene.isOver || world.now > until) return
           member.kill()
@@ -106,32 +109,33 @@ export class Faults<Services> {
         }
         // Meanwhile two others do not hear each other: somebody wants a vote from the one that starts again and again.
         const [one, other] = prng.shuffled(ids.filter((id) => id !== member.id))
-        if (one !== undefined && other !== undefined) scene.cutFor(pairs([one], [other]), later)
-        return again()
+        const isCut = one !== undefined && other !== undefined && scene.cutFor(pairs([one], [other]), later)
+        again()
+        return isCut || member.boots > boots
       }
-      case "pause":
-        member.machine?.pause()
+      case "pause": {
+        const isPaused = member.machine?.pause() === true && member.isUp
         later(() => member.machine?.resume())
-        return
+        return isPaused
+      }
       case "partition": {
         const sides = prng.shuffled(ids)
         const size = prng.below(ids.length + 1)
-        scene.cutFor(pairs(sides.slice(0, size), sides.slice(size)), later)
-        return
+        return scene.cutFor(pairs(sides.slice(0, size), sides.slice(size)), later)
       }
       case "isolate":
-        scene.cutFor(pairs([member.id], ids.filter((id) => id !== member.id)), later)
-        return
+        return scene.cutFor(pairs([member.id], ids.filter((id) => id !== member.id)), later)
       case "oneWay": {
         const cuts = ids.flatMap((from) =>
           ids.filter((to) => to !== from && prng.chance(0.25)).map((to) => [from, to] as const)
         )
-        scene.cutFor(cuts, later)
-        return
+        return scene.cutFor(cuts, later)
       }
-      case "clog":
-        for (const to of ids) if (to !== member.id && prng.chance(0.5)) network.clog(member.id, to, millis)
-        return
+      case "clog": {
+        const clogged = ids.filter((to) => to !== member.id && prng.chance(0.5))
+        for (const to of clogged) network.clog(member.id, to, millis)
+        return clogged.length > 0
+      }
       case "swizzle": {
         const order = prng.shuffled(ids)
         const others = (id: MemberId) => pairs([id], ids.filter((other) => other !== id))
@@ -145,24 +149,24 @@ export class Faults<Services> {
             if (!scene.isOver) { for (const [from, to] of others(id)) network.heal(from, to) }
           })
         }
-        return
+        return ids.length > 1
       }
       case "slowDisk":
         if (member.disk === undefined) return false
         member.disk.slow(prng.pick([20, 200, 5000, 60_000]), world.now)
         later(() => member.speedUpDisk())
-        return
+        return true
       case "failSync":
       case "failDisk":
         if (member.disk === undefined) return false
         member.disk.fail(kind === "failSync" ? "sync" : prng.pick(failures))
         later(() => this.startAgain(member, prng))
-        return
+        return true
       case "slowState":
         if (member.storage === undefined) return false
         member.storage.slow(prng.pick([20, 200, 2000]), world.now)
         later(() => member.storage?.speedUp())
-        return
+        return true
       case "failState":
         if (member.storage === undefined) return false
         member.storage.fail(prng.pick(["write", "flush"]))
@@ -170,10 +174,10 @@ export class Faults<Services> {
           member.storage?.heal()
           this.startAgain(member, prng)
         })
-        return
+        return true
       case "wallJump":
         member.machine?.jump(prng.between(-3_600_000, 3_600_000))
-        return
+        return member.isUp
       case "transfer":
         return cluster.operator.transfer(member.id)
       case "join":
@@ -194,7 +198,7 @@ export class Faults<Services> {
           member.kill()
           member.boot()
         })
-        return
+        return true
       }
       case "promote":
         return cluster.operator.promote()
@@ -206,11 +210,10 @@ export class Faults<Services> {
         // somebody new is told what stands in its log
         if (leader !== undefined) cluster.operator.standBy()
         later(() => cluster.operator.scrub())
-        return
+        return true
       }
       default:
-        if (client === undefined) return false
-        ClientFaults.strike(cluster, client, kind, prng, millis, later)
+        return client !== undefined && ClientFaults.strike(cluster, client, kind, prng, millis, later)
     }
   }
 }

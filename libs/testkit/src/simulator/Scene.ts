@@ -21,14 +21,16 @@ export class Scene<Services> {
     this.hits.set(kind, (this.hits.get(kind) ?? 0) + 1)
   }
 
-  /** Cuts links until `later` calls back. */
-  cutFor(cuts: ReadonlyArray<readonly [MemberId, MemberId]>, later: (task: () => void) => void): void {
-    for (const [from, to] of cuts) this.cluster.network.cut(from, to)
+  /** Cuts links until `later` calls back. False if there are none that were whole. */
+  cutFor(cuts: ReadonlyArray<readonly [MemberId, MemberId]>, later: (task: () => void) => void): boolean {
+    let isCut = false
+    for (const [from, to] of cuts) isCut = this.cluster.network.cut(from, to) || isCut
     later(() => {
       // by then other cuts may have taken their place
       if (this.isOver) return
       for (const [from, to] of cuts) this.cluster.network.heal(from, to)
     })
+    return isCut
   }
 
   /** Members that run start again at once, after a crash or a kill. */

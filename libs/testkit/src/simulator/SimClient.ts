@@ -69,22 +69,24 @@ export class SimClient {
     this.running = machine.fork(Effect.scoped(live))
   }
 
-  /** The process stops at once: whoever waits gets no answer. */
-  kill(): void {
-    if (!this.halt()) return
+  /** The process stops at once: whoever waits gets no answer. False if it was down. */
+  kill(): boolean {
+    if (!this.halt()) return false
     this.sockets.kill(this.name)
+    return true
   }
 
-  /** The machine stops at once; members are not told. */
-  vanish(): void {
-    if (!this.halt()) return
+  /** The machine stops at once; members are not told. False if it was down. */
+  vanish(): boolean {
+    if (!this.halt()) return false
     this.sockets.vanish(this.name)
+    return true
   }
 
-  /** The program ends in order. Calls that are open are answered first. */
-  close(): void {
-    const { machine, running } = this
-    if (machine === undefined || running === undefined) return
+  /** The program ends in order. Calls that are open are answered first. False if it was down, or had been asked. */
+  close(): boolean {
+    const { isUp, machine, running } = this
+    if (machine === undefined || running === undefined) return false
     this.service = undefined
     const askedAt = this.world.now
     this.world.after(closeMillis, () => {
@@ -95,10 +97,12 @@ export class SimClient {
       this.options.onClosed([...this.open].filter(({ isHeld }) => isHeld).length)
       this.kill()
     })
+    return isUp
   }
 
-  pause(): void {
-    this.machine?.pause()
+  /** False if it was down, or stood still already. */
+  pause(): boolean {
+    return this.machine?.pause() === true
   }
 
   resume(): void {

@@ -109,6 +109,11 @@ export class SimMember<Services = never> {
     this.storage = this.state.storage
   }
 
+  /** It runs, or stands still; it has not stopped by itself. */
+  get isUp(): boolean {
+    return this.machine !== undefined && this.stopped === undefined
+  }
+
   boot(): void {
     if (this.machine !== undefined || this.isRetired || this.isLost) return
     this.boots++
@@ -146,26 +151,29 @@ export class SimMember<Services = never> {
     return reasons.some((found) => [this.disk, this.storage].some((medium) => medium?.accountsFor(found) === true))
   }
 
-  /** The machine stops at once, and loses what was not synced. */
-  crash(): void {
-    if (!this.halt()) return
+  /** The machine stops at once, and loses what was not synced. False if it was down. */
+  crash(): boolean {
+    if (!this.halt()) return false
     this.sockets.vanish(this.address)
     this.draw(this.log.crash)
     this.draw(this.state.crash)
+    return true
   }
 
-  /** The process stops at once; what it wrote is there. */
-  kill(): void {
-    if (!this.halt()) return
+  /** The process stops at once; what it wrote is there. False if the machine was down. */
+  kill(): boolean {
+    if (!this.halt()) return false
     this.sockets.kill(this.address)
     this.draw(this.log.kill)
     this.draw(this.state.kill)
+    return true
   }
 
-  /** The process is asked to end, and does so in order: in time, unless it stands still or its disk does. */
-  stop(): void {
+  /** The process is asked to end, and does so in order: in time, unless it stands still or its disk does. False if it was down, or had been asked. */
+  stop(): boolean {
     const { disk, machine, running, storage, watch: { rules }, world } = this
-    if (machine === undefined || running === undefined) return
+    if (machine === undefined || running === undefined) return false
+    const isFirst = this.isUp && !this.isEnding
     this.isEnding = true
     const askedAt = world.now
     const rule = "a member that is asked to stop does so in time"
@@ -181,6 +189,7 @@ export class SimMember<Services = never> {
       rules.check(rule, true, () => "")
       this.kill()
     })
+    return isFirst
   }
 
   /** Syncs take as long as before. One that would hang on is cut short by starting again. */

@@ -85,13 +85,15 @@ export class SimNetwork {
     for (const pair of this.pairs.values()) if (pair.a === id || pair.b === id) this.breakUp(pair)
   }
 
-  cut(from: MemberId, to: MemberId): void {
+  /** False if it was cut already. */
+  cut(from: MemberId, to: MemberId): boolean {
     const key = directionOf(from, to)
-    if (this.cuts.has(key)) return
+    if (this.cuts.has(key)) return false
     this.cuts.add(key)
     this.world.after(this.prng.between(0, breakMillis), () => {
       if (this.cuts.has(key)) this.breakUp(this.pairOf(from, to))
     })
+    return true
   }
 
   heal(from: MemberId, to: MemberId): void {

@@ -71,8 +71,11 @@ export class SimSockets {
     for (const end of this.endsAt(place)) end.vanish()
   }
 
-  cut(from: string, to: string): void {
+  /** False if it was cut already. */
+  cut(from: string, to: string): boolean {
+    const wasWhole = !this.cuts.has(directionOf(from, to))
     this.cuts.add(directionOf(from, to))
+    return wasWhole
   }
 
   heal(from: string, to: string): void {
@@ -90,9 +93,15 @@ export class SimSockets {
     this.clogs.set(directionOf(from, to), this.links.world.now + millis)
   }
 
-  /** Breaks every connection between the two. */
-  reset(one: string, other: string): void {
-    for (const connection of this.open()) if (connection.joins(one, other)) connection.break()
+  /** Breaks every connection between the two. False if there is none. */
+  reset(one: string, other: string): boolean {
+    let isBroken = false
+    for (const connection of this.open()) {
+      if (!connection.joins(one, other)) continue
+      connection.break()
+      isBroken = true
+    }
+    return isBroken
   }
 
   private dial(from: string, to: string, machine: Machine): End {

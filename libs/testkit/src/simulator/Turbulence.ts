@@ -52,7 +52,7 @@ const unseatLeaders = <Services>(scene: Scene<Services>, kind: Unseating, prng: 
   const fallen: Array<() => void> = []
   const unseat = (leader: SimMember<Services>, term: Term): void => {
     if (scene.isOver || cluster.watch.termLed !== term) return
-    scene.hit(kind)
+    if (leader.isUp) scene.hit(kind)
     cluster.say(`fault ${kind} ${name(leader.id)}`)
     const most = Math.floor((cluster.members.length - 1) / 2)
     while (fallen.length >= most) fallen.splice(prng.below(fallen.length), 1)[0]!()
@@ -196,7 +196,6 @@ const splitHalves = <Services>(scene: Scene<Services>, prng: Prng, meanMillis: n
   world.after(prng.exponential(swapMillis), swap)
   cluster.onJoint = ({ outgoing, voters }, leader) => {
     if (scene.isOver || prng.chance(0.3)) return
-    scene.hit("reform")
     const staying = prng.shuffled(voters.filter((id) => outgoing.includes(id)))
     // those that come may know of it alone
     if (prng.chance(0.7)) staying.sort((one, other) => Number(other === leader) - Number(one === leader))
@@ -206,7 +205,8 @@ const splitHalves = <Services>(scene: Scene<Services>, prng: Prng, meanMillis: n
     world.after(prng.exponential(meanMillis), () => {
       if (scene.isOver) return
       cluster.say(`fault reform ${coming.map(name).join(" ")} from ${going.map(name).join(" ")}`)
-      scene.cutFor(pairs(coming, going), (heal) => world.after(prng.exponential(backMillis), heal))
+      const isCut = scene.cutFor(pairs(coming, going), (heal) => world.after(prng.exponential(backMillis), heal))
+      if (isCut) scene.hit("reform")
       // both sides have to elect somebody
       if (prng.chance(0.7)) scene.restart(cluster.members.filter(({ id }) => id === leader), prng)
     })

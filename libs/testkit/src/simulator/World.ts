@@ -200,8 +200,11 @@ export class Machine {
     return Effect.runForkWith(this.context)(effect)
   }
 
-  pause(): void {
+  /** False if it stood still already. */
+  pause(): boolean {
+    const wasPaused = this.isPaused
     this.isPaused = true
+    return !wasPaused
   }
 
   /** Goes on; what waited runs now, and finds that time has passed. */
