@@ -17,6 +17,21 @@ describe("the simulator", () => {
     }
   })
 
+  it("traces each message, sync, commit and batch applied", () => {
+    const lines: Array<string> = []
+    Run.run(14, { trace: (line) => void lines.push(line) })
+    for (
+      const event of [
+        /m\d+ > m\d+ Append term=\d+ previousIndex=\d+ previousTerm=\d+ commit=\d+ entries=\d+\.\.\d+$/,
+        /m\d+ > m\d+ VoteReply term=\d+ preVote=false granted=true$/,
+        /m\d+ has on its disk entries \d+\.\.\d+ of term \d+$/,
+        /m\d+ has on its disk term \d+, vote for m\d+$/,
+        /m\d+ knows that \d+ is committed$/,
+        /m\d+ applies \d+/
+      ]
+    ) assert.isTrue(lines.some((line) => event.test(line)), String(event))
+  })
+
   it("does something else with another seed", () => {
     const hashes = [1, 2, 3, 4].map((seed) => Run.run(seed, { without: Options.faultKinds }).hash)
     assert.strictEqual(new Set(hashes).size, hashes.length)

@@ -58,6 +58,7 @@ export class SimCluster<Services = never> {
     this.stack = stack
     this.options = options
     this.trace = trace
+    if (trace !== undefined) this.watch.trace = (line) => this.say(line)
     this.network = new SimNetwork(this.world, options.network)
     this.sockets = new SimSockets(this.world, options.sockets)
     const numbers = Array.from({ length: options.members }, (_, position) => position + 1)

@@ -299,7 +299,7 @@ export class SimMember<Services = never> {
           write: (writes: ReadonlyArray<LogStore.LogWrite>) =>
             Effect.suspend(() => {
               this.watch.disks.writing(this.id, writes)
-              return Effect.map(store.write(writes), () => this.watch.disks.written(this.id, writes))
+              return Effect.map(store.write(writes), () => this.watch.written(this.id, writes))
             }),
           read: (...range: Parameters<typeof store.read>) =>
             Effect.tap(store.read(...range), (entries) => Effect.sync(() => this.watch.disks.read(this.id, entries)))

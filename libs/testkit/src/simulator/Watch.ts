@@ -12,6 +12,7 @@ import { Configuration } from "@dkv/raft"
 import type { AppendReply } from "@dkv/raft/core/Message"
 import type { Entry, EntryHead, LogIndex, LogStore, MemberId, RaftNode, Term } from "@dkv/raft"
 import { Disks, equal } from "./Disks.ts"
+import * as Lines from "./Lines.ts"
 import { name } from "./Names.ts"
 import { Rules } from "./Rules.ts"
 import { Said } from "./Said.ts"
@@ -57,6 +58,8 @@ export class Watch {
   onHandOver: (leader: MemberId) => void = () => {}
   /** Gets whoever tells somebody its vote, and whom. */
   onVote: (from: MemberId, to: MemberId) => void = () => {}
+  /** Gets a line per message, sync, commit and batch applied. */
+  trace: ((line: string) => void) | undefined
   lastApplied: { readonly index: LogIndex; readonly term: Term } = { index: 0, term: 0 }
   /** Highest term that anybody has led. */
   termLed: Term = 0
@@ -84,10 +87,16 @@ export class Watch {
     this.boots.delete(id)
   }
 
+  written(id: MemberId, writes: ReadonlyArray<LogStore.LogWrite>): void {
+    this.trace?.(`${name(id)} has on its disk ${Lines.ofWrites(writes)}`)
+    this.disks.written(id, writes)
+  }
+
   sent(from: MemberId, to: MemberId, frame: Uint8Array): void {
     const shadow = this.disks.of(from)
     if (shadow === undefined) return
     const message = Codec.decode(frame)
+    this.trace?.(`${name(from)} > ${name(to)} ${Lines.ofMessage(message)}`)
     switch (message._tag) {
       case "TimeoutNow":
         return this.onHandOver(from)
@@ -226,6 +235,7 @@ export class Watch {
 
   /** Commands that a member's state machine applied, with what they answered. */
   apply(id: MemberId, commands: ReadonlyArray<Entry.Entry>, results: ReadonlyArray<Uint8Array>): void {
+    if (commands.length > 0) this.trace?.(`${name(id)} applies ${commands.map(({ index }) => index).join(" ")}`)
     const boot = this.boots.get(id)
     for (const [position, entry] of commands.entries()) {
       this.rules.check(
@@ -267,6 +277,7 @@ export class Watch {
     this.lease(id, status)
     this.grows(id, boot, status)
     if (status.commitIndex === boot.commitIndex) return
+    this.trace?.(`${name(id)} knows that ${status.commitIndex} is committed`)
     this.rules.check(
       "the commit index grows",
       status.commitIndex > boot.commitIndex,
