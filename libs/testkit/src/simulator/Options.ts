@@ -136,9 +136,12 @@ export const without = (options: Options, left: ReadonlyArray<Part>): Options =>
   }
 }
 
+/** Whether calls may have to wait for others, and be turned away meanwhile. */
+export const hasLittleRoom = (capacity: Options["capacity"]): boolean => capacity !== plenty
+
 /** Whether nothing goes wrong in the run but what time brings: then every call must be carried out. */
 export const isCalm = ({ capacity, meanMillis, network: { duplicate, loss, reorder } }: Options): boolean =>
-  capacity === plenty && loss === 0 && duplicate === 0 && reorder === 0 &&
+  !hasLittleRoom(capacity) && loss === 0 && duplicate === 0 && reorder === 0 &&
   faultKinds.every((kind) => meanMillis[kind] === Infinity)
 
 /** Which part of the kinds of fault that strike on their own a steady run has: none, one or two, some, many. */
@@ -152,7 +155,7 @@ export const draw = (prng: Prng): Options => {
 
 /** A few callers are to meet the limits that are made for a hundred thousand. */
 const littleRoom = (prng: Prng): Options["capacity"] => ({
-  proposalsMax: 1 + prng.below(3),
+  proposalsMax: 2 + prng.below(3),
   readsMax: 1 + prng.below(3),
   peerFramesMax: 1 + prng.below(3),
   pendingAppendsMax: 1 + prng.below(3),

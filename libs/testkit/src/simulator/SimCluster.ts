@@ -4,7 +4,7 @@ import type { MemberId, RaftNode, Term } from "@dkv/raft"
 import { Option } from "effect"
 import { idOf, memberOf, name } from "./Names.ts"
 import { Operator } from "./Operator.ts"
-import type { Options } from "./Options.ts"
+import { hasLittleRoom, type Options } from "./Options.ts"
 import type { Prng } from "./Prng.ts"
 import type { SimClient } from "./SimClient.ts"
 import { SimMember } from "./SimMember.ts"
@@ -78,7 +78,7 @@ export class SimCluster<Services = never> {
     }
     for (const number of numbers) this.add(Option.some(founding), isWitness(number))
     if (options.witnesses > 0) this.watch.witnessed("runs with witnesses")
-    if (Object.keys(options.capacity).length > 0) this.watch.witnessed("runs with little room")
+    if (hasLittleRoom(options.capacity)) this.watch.witnessed("runs with little room")
   }
 
   say(line: string): void {

@@ -15,7 +15,7 @@ import * as Picture from "../linearizability/Picture.ts"
 import * as Deadline from "./Deadline.ts"
 import { collect, pauseMeanMillis, restCallers } from "./Load.ts"
 import type { Load, Verdict } from "./Load.ts"
-import { isCalm } from "./Options.ts"
+import { hasLittleRoom, isCalm } from "./Options.ts"
 import type { Options } from "./Options.ts"
 import type { Prng } from "./Prng.ts"
 import { SimClient } from "./SimClient.ts"
@@ -49,6 +49,8 @@ export class Workload implements Load<Kv.Kv> {
   private ledSince = Infinity
   /** From now on members may be gone for good. */
   private isProbing = false
+  /** From now on calls may have to come several times before there is room for them. */
+  private isPatient = false
   /** A write and a read were carried out after `probe` was called. */
   private isAnswered = false
   /** Mod revisions that were seen, for comparisons that have a chance to succeed. */
@@ -103,6 +105,7 @@ export class Workload implements Load<Kv.Kv> {
 
   /** Writes through each member and, where there is data, reads its own write. */
   askEach(members: ReadonlyArray<SimMember<Kv.Kv>>, done: (unanswered: ReadonlyArray<string>) => void): void {
+    this.isPatient = hasLittleRoom(this.options.capacity)
     collect(members, (member, answered) => {
       const caller = `last.${Names.name(member.id)}`
       const client = this.client(caller, () => [member.address])
@@ -295,7 +298,7 @@ export class Workload implements Load<Kv.Kv> {
   ): void {
     const { cluster: { watch, world }, prng } = this
     const { rules } = watch
-    const timeoutMillis = prng.pick([1000, 5000, 5000, 5000])
+    const timeoutMillis = this.isPatient ? 5000 : prng.pick([1000, 5000, 5000, 5000])
     const endWatch = Deadline.watch(
       world,
       client.machine,
