@@ -32,7 +32,7 @@ const elect = ({ say, stand, vote }: ReturnType<typeof make>, id: string, term: 
   say(id, term, [])
 }
 
-const nothing = [...Options.faultKinds, "loss", "duplicate", "reorder", "leases", "witnesses"] as const
+const nothing = [...Options.faultKinds, "loss", "duplicate", "reorder", "leases", "witnesses", "littleRoom"] as const
 const options: Options.Options = {
   ...Options.without(Options.draw(new Prng.Prng(1)), nothing),
   members: 1,
