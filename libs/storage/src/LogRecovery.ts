@@ -115,12 +115,18 @@ const replaySegment = Effect.fnUntraced(function*(replay: LogReplay, present: Pr
   const { header, headerBytes, number, path, sizeBytes } = present
   const disagreement = replay.header(header)
   if (disagreement !== undefined) return yield* corrupt(path, 0, disagreement)
-  const file = yield* Effect.mapError(
-    disk.open(path, following === undefined ? { access: "write", durableWrites: true } : { access: "read" }),
-    toLogError
-  )
-  const segment = new Segment({ number, path, salt: header.salt, headerBytes, file })
-  replay.segments.push(segment)
+  const segment = yield* Effect.uninterruptible(Effect.map(
+    Effect.mapError(
+      disk.open(path, following === undefined ? { access: "write", durableWrites: true } : { access: "read" }),
+      toLogError
+    ),
+    (file) => {
+      const segment = new Segment({ number, path, salt: header.salt, headerBytes, file })
+      replay.segments.push(segment)
+      return segment
+    }
+  ))
+  const { file } = segment
   const limit = following === undefined ? sizeBytes : following.header.previousBytes
   if (limit > sizeBytes) return yield* corrupt(path, sizeBytes, `the file ends here, but had records up to ${limit}`)
   const scanned = yield* Effect.mapError(

@@ -91,7 +91,8 @@ const behind = (chunks: ReadonlyArray<Uint8Array>, bytes: number): ReadonlyArray
 }
 
 const makeFile = (path: string, fd: number, syncEachWrite: boolean): File => {
-  const sync = callVoid("sync", path, (callback) => Fs.fsync(fd, callback))
+  // What changes a file is not interrupted: its number may belong to another file by the time that the system comes to it.
+  const sync = Effect.uninterruptible(callVoid("sync", path, (callback) => Fs.fsync(fd, callback)))
   return {
     path,
     size: Effect.map(call<Fs.Stats>("stat", path, (callback) => Fs.fstat(fd, callback)), (stats) => stats.size),
@@ -102,7 +103,8 @@ const makeFile = (path: string, fd: number, syncEachWrite: boolean): File => {
           if (error || !syncEachWrite) callback(error)
           else Fs.fdatasync(fd, callback)
         }))),
-    truncate: (length) => callVoid("truncate", path, (callback) => Fs.ftruncate(fd, length, callback)),
+    truncate: (length) =>
+      Effect.uninterruptible(callVoid("truncate", path, (callback) => Fs.ftruncate(fd, length, callback))),
     sync,
     close: callVoid("close", path, (callback) => Fs.close(fd, callback))
   }
@@ -177,15 +179,14 @@ const lock = Effect.fnUntraced(function*(path: string) {
     return yield* new DiskError({
       reason: "Locked",
       path,
-      message: `${parentOf(path)} is in use by process ${/^\d+$/.test(holder) ? holder : "(unknown)"}`
+      message: `${parentOf(path)} is in use by process ${
+        /^\d+$/.test(holder) ? holder : "(unknown)"
+      }: stop it, or choose another directory`
     })
   }
-  yield* callVoid("truncate", path, (callback) => Fs.ftruncate(fd, 0, callback))
-  yield* callVoid(
-    "write",
-    path,
-    (callback) => writeFully(fd, 0, [new TextEncoder().encode(`${Process.pid}\n`)], callback)
-  )
+  const file = makeFile(path, fd, false)
+  yield* file.truncate(0)
+  yield* file.write(0, [new TextEncoder().encode(`${Process.pid}\n`)])
 })
 
 export const layer: Layer.Layer<Disk> = Layer.succeed(

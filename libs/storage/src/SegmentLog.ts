@@ -42,7 +42,7 @@ export const make: (
     const segments: Array<Segment> = []
     const oneAtATime = yield* Semaphore.make(1)
     yield* Effect.addFinalizer(() =>
-      oneAtATime.withPermit(Effect.orDie(Effect.forEach(segments, (segment) => segment.file.close, { discard: true })))
+      oneAtATime.withPermit(Effect.orDie(Effect.validate(segments, ({ file }) => file.close, { discard: true })))
     )
     const { configurations, shape, unmarked } = yield* recover(directory, segments)
     if (segments.length === 0 && options.mustExist === true) {
@@ -123,8 +123,9 @@ export const make: (
       const kept = segments.findIndex((segment, at) =>
         at === segments.length - 1 || (segment.count > 0 && segment.last > shape.previousIndex)
       )
-      for (const segment of segments.splice(0, kept)) {
+      for (const segment of segments.slice(0, kept)) {
         yield* disk.unlink(segment.path)
+        segments.shift()
         segment.dropped = true
         yield* SegmentReader.closeDropped(segment)
       }
@@ -132,17 +133,20 @@ export const make: (
     const dropGivenUp = Effect.suspend(() => Effect.catch(dropSegments(), poison))
 
     const mark = exclusive(commit([]))
+    /** A write may be on its way for longer than the log has to be idle: then the batch that it ends with is marked later. */
+    const markUnlessBusy = (seen: number) =>
+      exclusive(Effect.suspend(() => {
+        if (batches !== seen) return Effect.void
+        markLatch.closeUnsafe()
+        markWanted = false
+        return commit([])
+      }))
     const idleMarks = Effect.gen(function*() {
       while (true) {
         yield* markLatch.await
-        let seen: number
-        do {
-          seen = batches
-          yield* Effect.sleep(Duration.millis(Limits.idleMarkMillis))
-        } while (seen !== batches)
-        markLatch.closeUnsafe()
-        markWanted = false
-        yield* exclusive(Effect.suspend(() => (batches === seen && failure === undefined ? commit([]) : Effect.void)))
+        const seen = batches
+        yield* Effect.sleep(Duration.millis(Limits.idleMarkMillis))
+        if (batches === seen) yield* markUnlessBusy(seen)
       }
     })
 

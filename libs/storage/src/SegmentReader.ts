@@ -96,5 +96,6 @@ export const read = (
       for (const range of ranges) yield* readRange(range, entries)
       return entries
     }),
-    (ranges) => Effect.forEach(ranges, ({ segment }) => release(segment), { discard: true })
+    (ranges) =>
+      Effect.mapError(Effect.validate(ranges, ({ segment }) => release(segment), { discard: true }), ([error]) => error)
   )

@@ -131,8 +131,9 @@ const readFileHead = Effect.fnUntraced(function*(file: File) {
   const bytes = yield* Effect.mapError(file.read(0, fileHeadBytes), toStateError)
   if (bytes.length < fileHeadBytes) return yield* corrupt(file, 0, "the file is cut short")
   const view = viewOf(bytes)
-  if (view.getUint32(0) !== magic) return yield* foreign(`${file.path} holds no snapshot`)
-  if (crc32c(bytes, 0, 8) !== view.getUint32(8)) return yield* corrupt(file, 0, "the head is damaged")
+  if (view.getUint32(0) !== magic || crc32c(bytes, 0, 8) !== view.getUint32(8)) {
+    return yield* corrupt(file, 0, "the head is damaged, or no snapshot's")
+  }
   const version = view.getUint32(4)
   if (version !== formatVersion) {
     return yield* foreign(`${file.path} has format version ${version}, this program knows ${formatVersion}`)

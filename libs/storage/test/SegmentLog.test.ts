@@ -51,6 +51,23 @@ describe("SegmentLog", () => {
       assert.strictEqual(memory.counts.write - before, 13)
     }))
 
+  it.effect("a batch that takes longer to write than the log has to be idle is marked too", () =>
+    Effect.gen(function*() {
+      const { disk, memory } = yield* MemoryDisk.make
+      const log = yield* openLog(disk)
+      const before = memory.counts.write
+      memory.setDelay(Limits.idleMarkMillis * 1.2)
+      const slow = yield* Effect.forkChild(log.write([append(1, 1, 1)]), { startImmediately: true })
+      yield* TestClock.adjust("1 hour")
+      yield* Fiber.join(slow)
+      assert.strictEqual(memory.counts.write - before, 2, "the batch and its mark")
+      yield* log.write([append(2, 2, 1)]).pipe(Effect.forkChild({ startImmediately: true }))
+      yield* TestClock.adjust(Limits.idleMarkMillis * 0.9)
+      yield* log.write([append(3, 3, 1)]).pipe(Effect.forkChild({ startImmediately: true }))
+      yield* TestClock.adjust("1 hour")
+      assert.strictEqual(memory.counts.write - before, 5, "two batches on their way at once, and one mark")
+    }))
+
   it.effect("a log that is opened with an unmarked batch marks it at once, because it may be read and relied upon", () =>
     Effect.gen(function*() {
       const { disk, memory } = yield* MemoryDisk.make
