@@ -27,6 +27,7 @@ const permitFor = (index: number): Permit => ({
 /** A replicator that runs, with the last two of four entries in memory and a log that answers while `gate` is open. */
 const running = Effect.gen(function*() {
   const sent: Array<number> = []
+  const terms: Array<number> = []
   const lane = { isFull: false }
   const mailbox = yield* Mailbox.make()
   const gate = Latch.makeUnsafe(true)
@@ -54,14 +55,17 @@ const running = Effect.gen(function*() {
       sendUnsafe: (_, __, chunks) => {
         if (lane.isFull) return false
         const message = Codec.decode(Buffer.concat(chunks))
-        if (message._tag === "Append") sent.push(message.previousIndex + 1)
+        if (message._tag === "Append") {
+          sent.push(message.previousIndex + 1)
+          terms.push(message.term)
+        }
         return true
       }
     }),
     Effect.forkScoped
   )
   yield* Effect.yieldNow
-  return { gate, lane, mailbox, sent, slot }
+  return { gate, lane, mailbox, sent, slot, terms }
 })
 
 describe("Replicator", () => {
@@ -74,6 +78,18 @@ describe("Replicator", () => {
       assert.deepStrictEqual(sent, [3])
       for (let turn = 0; turn < 5; turn++) yield* Effect.yieldNow
       assert.deepStrictEqual(sent, [3, 1])
+    }))
+
+  it.effect("labels what it sends with the term of the permit, however late it comes to it", () =>
+    Effect.gen(function*() {
+      const { gate, slot, terms } = yield* running
+      gate.closeUnsafe()
+      Replicator.handOver(slot, permitFor(1))
+      for (let turn = 0; turn < 5; turn++) yield* Effect.yieldNow
+      Replicator.handOver(slot, { ...permitFor(3), term: 2 })
+      gate.openUnsafe()
+      for (let turn = 0; turn < 5; turn++) yield* Effect.yieldNow
+      assert.deepStrictEqual(terms, [1, 2])
     }))
 
   it.effect("what the link does not take is reported, and not as a link that broke", () =>

@@ -384,7 +384,7 @@ describe("election", () => {
     assert.throws(() => script.send(2, 1, { _tag: "Heartbeat", term: 2, commit: 0, round: 1 }), /two leaders in term 2/)
   })
 
-  it("with any one link cut, in one direction or both, a leader is found and commits", () => {
+  it("with any one link cut, in one direction or both, a leader is found and commits, and whoever was cut off deposes nobody", () => {
     for (const [one, other] of [[1, 2], [2, 3], [1, 3]] as const) {
       for (const cuts of [[`${one}>${other}`], [`${other}>${one}`], [`${one}>${other}`, `${other}>${one}`]]) {
         const script = three()
@@ -402,6 +402,10 @@ describe("election", () => {
         const term = script.core(number!).term
         script.pass(30_000)
         assert.strictEqual(script.core(number!).term, term, `a stable term without ${cuts}`)
+        script.cuts.clear()
+        script.pass(10_000)
+        const { core } = script.node(number!)
+        assert.deepStrictEqual([core.role, core.term], ["Leader", term], `the same leader after ${cuts}`)
       }
     }
   })

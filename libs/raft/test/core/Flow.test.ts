@@ -181,6 +181,19 @@ describe("flow control", () => {
     assert.strictEqual(node.core.log.lastIndex, 8)
   })
 
+  it("a leader that is deposed no longer counts what it had uncommitted", () => {
+    const script = three()
+    const { core } = script.elect(1)
+    script.run()
+    script.isolated.add(2).add(3)
+    script.propose(1, "a")
+    script.run()
+    assert.isAbove(core.uncommittedBytes, 0)
+    script.send(2, 1, { _tag: "HeartbeatReply", term: 9, round: 0 })
+    assert.strictEqual(core.role, "Follower")
+    assert.deepStrictEqual([core.uncommittedBytes, core.uncommitted.length], [0, 0])
+  })
+
   it("a leader whose state machine is too far behind takes nothing more until it has caught up", () => {
     const script = new Script({ voters: [1], settings: { uncommittedBytesMax: 1e9 } })
     const { core, refusals } = script.elect(1)

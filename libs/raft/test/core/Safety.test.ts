@@ -1,6 +1,6 @@
 /**
- * The safety properties of Raft (figure 3 of the paper) under random loss, delay, duplication, reordering, crashes that lose unsynced writes,
- * and membership changes, over the pure core. One seed, one run.
+ * The safety properties of Raft (figure 3 of the paper) under random loss, delay, duplication, reordering, members that are cut off, crashes that lose unsynced
+ * writes, and membership changes, over the pure core. One seed, one run.
  */
 import { assert, describe, it } from "vitest"
 import * as Configuration from "../../src/core/Configuration.ts"
@@ -9,6 +9,7 @@ import type { MemberId } from "../../src/core/Entry.ts"
 import { configurationOf, idOf, memberOf, witnessOf } from "../support/Cluster.ts"
 import type { Envelope } from "../support/Cores.ts"
 import { Node } from "../support/Cores.ts"
+import { LogProperties } from "../support/LogProperties.ts"
 
 const random = (seed: number) => {
   let state = seed >>> 0
@@ -23,15 +24,19 @@ const random = (seed: number) => {
 interface Faults {
   readonly loss: number
   readonly duplicate: number
+  readonly cut: number
   readonly crash: number
   readonly change: number
   readonly compact: number
 }
 
+const noFaults: Faults = { loss: 0, duplicate: 0, cut: 0, crash: 0, change: 0, compact: 0 }
+
 export class World {
   readonly nodes = new Map<MemberId, Node>()
   readonly committed: Array<{ readonly term: number; readonly label: string }> = []
   readonly leaders = new Map<number, MemberId>()
+  private readonly logs = new LogProperties()
   wire: Array<Envelope> = []
   now = 0
   commands = 0
@@ -39,6 +44,8 @@ export class World {
   changes = 0
   readonly next: () => number
   private readonly witnesses: ReadonlyArray<number>
+  /** Hears and reaches nobody. */
+  private cutOff: MemberId | undefined
 
   constructor(seed: number, members: number, spares: number, witnesses: ReadonlyArray<number> = []) {
     this.next = random(seed)
@@ -77,6 +84,8 @@ export class World {
   tick(faults: Faults): void {
     this.now += Math.floor(this.next() * 40)
     const all = [...this.nodes.values()]
+    if (faults.cut === 0) this.cutOff = undefined
+    else if (this.chance(faults.cut)) this.cutOff = this.chance(0.3) ? undefined : this.pick(all).id
     for (const node of all) {
       const { core } = node
       const jitter = this.next()
@@ -91,6 +100,7 @@ export class World {
       const position = this.chance(0.7) ? 0 : Math.floor(this.next() * this.wire.length)
       const [envelope] = this.chance(faults.duplicate) ? [this.wire[position]!] : this.wire.splice(position, 1)
       if (envelope === undefined || this.chance(faults.loss)) continue
+      if (envelope.from === this.cutOff || envelope.to === this.cutOff) continue
       const node = this.nodes.get(envelope.to)
       node?.receive(envelope, this.now, this.next())
       this.check()
@@ -160,15 +170,28 @@ export class World {
     }
   }
 
+  checkLogs(): void {
+    this.logs.check([...this.nodes.values()])
+  }
+
   /** No more faults: somebody must lead, commit, and bring everyone who takes part to the same log. */
   heal(): void {
-    for (let round = 0; round < 600; round++) this.tick({ loss: 0, duplicate: 0, crash: 0, change: 0, compact: 0 })
+    for (let round = 0; round < 600; round++) this.tick(noFaults)
     const leaders = [...this.nodes.values()].filter((node) => node.core.role === "Leader")
     assert.isAtLeast(leaders.length, 1, "liveness: a leader after the faults have ended")
     const leader = leaders.reduce((best, node) => node.core.term > best.core.term ? node : best)
     const before = leader.core.commitIndex
-    for (let round = 0; round < 100; round++) this.tick({ loss: 0, duplicate: 0, crash: 0, change: 0, compact: 0 })
+    for (let round = 0; round < 100; round++) this.tick(noFaults)
     assert.isAbove(leader.core.commitIndex, before, "liveness: the leader commits")
+    const { members } = leader.core.configuration
+    for (const { id } of members) {
+      assert.isAtLeast(
+        this.nodes.get(id)!.core.commitIndex,
+        before,
+        `liveness: ${id} has what the leader had committed`
+      )
+    }
+    this.checkLogs()
   }
 }
 
@@ -188,18 +211,22 @@ describe("safety of the core", () => {
     const described = witnesses.length === 0
       ? `${members} members`
       : `${members} members, with ${witnesses} as witnesses,`
-    it(`holds for ${described} under loss, delay, duplication, reordering and crashes`, () => {
+    it(`holds for ${described} under loss, delay, duplication, reordering, cuts and crashes`, () => {
       for (let seed = first; seed < first + seeds; seed++) {
         const world = new World(seed * 7919 + members, members, 2, witnesses)
         const faults = {
           loss: world.pick([0, 0.05, 0.3]),
           duplicate: world.pick([0, 0.1]),
+          cut: world.pick([0, 0.01, 0.05]),
           crash: world.pick([0, 0.01, 0.05]),
           change: world.pick([0, 0.02, 0.1]),
           compact: world.pick([0, 0.05, 0.3])
         }
         try {
-          for (let round = 0; round < 500; round++) world.tick(faults)
+          for (let round = 0; round < 500; round++) {
+            world.tick(faults)
+            if (round % 25 === 0) world.checkLogs()
+          }
           world.heal()
         } catch (error) {
           throw new Error(`seed ${seed}, ${described} ${JSON.stringify(faults)}`, { cause: error })

@@ -1,7 +1,7 @@
 /** Dissertation §3.10. */
 import { assert, describe, it } from "vitest"
 import { idOf, memberOf } from "../support/Cluster.ts"
-import { join, Script } from "../support/Script.ts"
+import { amidJointChange, join, Script } from "../support/Script.ts"
 
 const three = () => new Script({ voters: [1, 2, 3] })
 
@@ -89,6 +89,11 @@ describe("transfer of leadership", () => {
     script.elect(1)
     assert.strictEqual(script.outcome(1, script.transfer(1, 4)), "NotVoter")
     assert.strictEqual(script.outcome(1, script.transfer(1, 9)), "NotFound")
+  })
+
+  it("a voter that is on its way out may not lead: it counts in the former half of a joint configuration only", () => {
+    const script = amidJointChange()
+    assert.strictEqual(script.outcome(1, script.transfer(1, 2)), "NotVoter")
   })
 
   it("without a wish the most up-to-date voter that answers is chosen", () => {

@@ -4,7 +4,7 @@ import { idOf } from "../support/Cluster.ts"
 import { Script } from "../support/Script.ts"
 
 describe("reports about a peer", () => {
-  it("a report that a peer is unreachable takes back nothing that it acknowledged, however late it comes", () => {
+  it("a report that a peer is unreachable takes back nothing that it acknowledged", () => {
     const script = new Script({ voters: [1, 2, 3] })
     const { core } = script.elect(1)
     script.isolated.add(3)
@@ -20,5 +20,23 @@ describe("reports about a peer", () => {
       script.run()
     }
     assert.strictEqual(script.node(2).trace, "C@1 N@2 a@2 b@2 c@2")
+  })
+
+  it("a report on a link that broke, which comes after the peer acknowledged more over the next one, takes none of that back", () => {
+    const script = new Script({ voters: [1, 2, 3] })
+    const { core } = script.elect(1)
+    script.run()
+    const progress = core.progress.get(idOf(2))!
+    script.propose(1, "a", "b")
+    script.step(1, { _tag: "Connected", peer: idOf(2) })
+    const before = progress.match
+    script.run()
+    assert.strictEqual(progress.match, before + 2)
+    script.step(1, { _tag: "Unreachable", peer: idOf(2) })
+    assert.deepStrictEqual([progress.match, progress.next], [before + 2, before + 3])
+    script.step(1, { _tag: "Connected", peer: idOf(2) })
+    script.propose(1, "c")
+    script.run()
+    assert.strictEqual(progress.match, before + 3)
   })
 })

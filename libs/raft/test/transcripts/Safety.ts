@@ -1,17 +1,20 @@
 /** The safety properties of Raft (figure 3 of the paper) over the members of a scenario: no transcript can expect what violates them. */
 import type { LogEntry } from "../support/Cores.ts"
+import { LogProperties } from "../support/LogProperties.ts"
 import type { Script } from "../support/Script.ts"
 
 export class Safety {
   private readonly script: Script
   private readonly leaders = new Map<number, number>()
   private readonly applied: Array<LogEntry> = []
+  private readonly logs = new LogProperties()
 
   constructor(script: Script) {
     this.script = script
   }
 
   check(): void {
+    this.logs.check([...this.script.nodes.values()])
     for (const [number, node] of this.script.nodes) {
       const { core } = node
       if (core.role === "Leader") {
