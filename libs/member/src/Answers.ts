@@ -141,11 +141,14 @@ const fetch = Effect.fnUntraced(function*(self: Self, { clusterId, from, to }: C
   if (from < 1 || to < from) return ControlMessage.refused("Invalid", `entries ${from} to ${to} make no sense`)
   if (to > commitIndex) return ControlMessage.refused("NotReady", `entry ${to} is not committed here`)
   const last = Math.min(to, from + Limits.fetchEntriesMax - 1)
-  const entries = yield* Effect.catch(log.read(from, last, Limits.fetchBytesMax), () => Effect.succeed([]))
-  if (entries.length === 0 || entries[0]!.bytes > Limits.fetchBytesMax) {
-    return ControlMessage.refused("Invalid", `entry ${from} is not in the log here, or too large for an answer`)
-  }
-  return { _tag: "Fetched", entries: entries.map(({ data, index, kind, term }) => ({ data, index, kind, term })) }
+  return yield* Effect.match(log.read(from, last, Limits.fetchBytesMax), {
+    onFailure: ({ message }): Answer =>
+      ControlMessage.refused("NotReady", `${self.options.name} cannot read its log: ${message}`),
+    onSuccess: (entries): Answer =>
+      entries.length === 0 || entries[0]!.bytes > Limits.fetchBytesMax
+        ? ControlMessage.refused("Invalid", `entry ${from} is not in the log here, or too large for an answer`)
+        : { _tag: "Fetched", entries: entries.map(({ data, index, kind, term }) => ({ data, index, kind, term })) }
+  })
 })
 
 /**

@@ -47,7 +47,8 @@ export const open = Effect.fnUntraced(
     const context = yield* Layer.build(Layer.fresh(raft))
     const node = Context.get(context, RaftNode.RaftNode)
     const state = Context.get(context, KvReader)
-    self.setNode(node, Context.get(context, LogStore.LogStore))
+    const unreadable = yield* Deferred.make<never, StateMachine.StateMachineError | LogStore.LogStoreError>()
+    self.setNode(node, watched(Context.get(context, LogStore.LogStore), (error) => Deferred.fail(unreadable, error)))
     yield* Effect.addFinalizer(() => Effect.sync(() => self.setNode(undefined)))
 
     yield* Effect.forkScoped(Founding.tell(self))
@@ -55,7 +56,6 @@ export const open = Effect.fnUntraced(
     yield* Effect.forkScoped(Upkeep.reportLeader(node, electionTimeoutMillis))
     const removal = yield* Effect.forkScoped(Upkeep.watchRemoval(self, node, electionTimeoutMillis))
     const pending = yield* Effect.forkScoped(Effect.andThen(Upkeep.admitPending(self, node), Effect.never))
-    const unreadable = yield* Deferred.make<never, StateMachine.StateMachineError>()
     const failures: ReadonlyArray<Effect.Effect<never, unknown>> = [
       node.stopped,
       Fiber.join(removal),
@@ -73,6 +73,15 @@ export const open = Effect.fnUntraced(
     }
   }
 )
+
+/** What others ask for is read from the disk, and may show damage that this member has not met itself. */
+const watched = (
+  log: LogStore.LogStore["Service"],
+  onUnreadable: (error: LogStore.LogStoreError) => Effect.Effect<unknown>
+): LogStore.LogStore["Service"] => ({
+  ...log,
+  read: (from, to, bytesMax) => Effect.tapError(log.read(from, to, bytesMax), onUnreadable)
+})
 
 /** What a witness has in the place of a state. */
 const nothingOf = <E, R>(parts: Parts<E, R>) =>

@@ -32,6 +32,7 @@ const make = Effect.fnUntraced(function*<E, R>(options: Options, parts: Parts<E,
   const events = yield* PubSub.sliding<RaftNode.Event>(Limits.eventsMax)
   let current: Incarnation.Incarnation | undefined
   let last: RaftNode.Status | undefined
+  let eventsBefore = 0
 
   const attempt: Effect.Effect<Attempt, E | DkvError, R | Control.Control | PeerPort.PeerPort> = Effect.gen(
     function*() {
@@ -52,7 +53,14 @@ const make = Effect.fnUntraced(function*<E, R>(options: Options, parts: Parts<E,
   /** Serves until there is damage. */
   const serve = Effect.fnUntraced(function*({ incarnation, scope: inner }: Extract<Attempt, { _tag: "Running" }>) {
     yield* Effect.forkIn(Stream.runForEach(incarnation.node.leader, (known) => PubSub.publish(leader, known)), inner)
-    yield* Effect.forkIn(Stream.runForEach(incarnation.node.events, (event) => PubSub.publish(events, event)), inner)
+    const before = eventsBefore
+    yield* Effect.forkIn(
+      Stream.runForEach(incarnation.node.events, (event) => {
+        eventsBefore = before + event.number
+        return PubSub.publish(events, { ...event, number: eventsBefore })
+      }),
+      inner
+    )
     const error = yield* Effect.flip(incarnation.stopped)
     const damage = Damage.of(error)
     if (damage === undefined) return yield* Effect.fail(error)

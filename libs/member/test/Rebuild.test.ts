@@ -1,7 +1,7 @@
 /** Whole members with damaged data, under virtual time. */
-import { AcknowledgedEntriesLost, Configuration } from "@dkv/raft"
+import { AcknowledgedEntriesLost, Configuration, type RaftNode } from "@dkv/raft"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Option } from "effect"
+import { Effect, Exit, Fiber, Option, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { MemberRecord } from "../src/MemberRecord.ts"
 import { isUp, listen, listOf, makeFaultyDisk, passing, services, stop, until, world } from "./Members.ts"
@@ -147,6 +147,24 @@ describe("a member with damaged data", () => {
       yield* until(isBack(members[1]!, 3))
       assert.notStrictEqual(dkv.memberId, before)
       assert.deepStrictEqual(yield* passing(read(members[1]!, "k3")), ["v3"])
+    }))
+
+  it.effect("goes on numbering its events when it is back, for the same observers", () =>
+    Effect.gen(function*() {
+      const { disks, members } = yield* founded(names)
+      const { node } = yield* services(members[1]!)
+      const seen: Array<RaftNode.Event> = []
+      yield* Effect.forkChild(Stream.runForEach(node.events, (event) => Effect.sync(() => seen.push(event))), {
+        startImmediately: true
+      })
+      for (let round = 1; round <= 2; round++) {
+        disks[1]!.damageState("reads")
+        yield* passing(Effect.flip(read(members[1]!, "k3", "stale")))
+        yield* until(Effect.map(fencedOf(members[1]!), Option.isSome))
+        yield* until(isBack(members[1]!, 3))
+        assert.isAtLeast(seen.filter((event) => event._tag === "Role" && event.role === "Follower").length, round)
+      }
+      assert.deepStrictEqual(seen.map(({ number }) => number - seen[0]!.number), seen.map((_, at) => at))
     }))
 
   it.effect("that is the only one changes nothing, stays up, and says what helps", () =>
@@ -331,6 +349,21 @@ describe("a damaged log", () => {
         assert.deepStrictEqual(yield* passing(read(member, `k${number}`)), [`v${number}`])
       }
       assert.isFalse((yield* disks[2]!.disk.list("/data")).includes("damaged"))
+    }))
+
+  it.effect("that only another member's question brings to light is no longer voted with", () =>
+    Effect.gen(function*() {
+      const { again, disks, members } = yield* founded(names)
+      yield* stop(members[2]!)
+      disks[2]!.memory.rot(segment, 900, 1)
+      rot(disks[0]!, 600, 600)
+      const { node } = yield* services(members[0]!)
+      const anew = Stream.filter(node.events, (event) => event._tag === "Role" && event.role === "Follower")
+      const noticed = yield* Effect.forkChild(Stream.runHead(anew), { startImmediately: true })
+      yield* until(isBack(yield* again(2), 3))
+      yield* passing(Fiber.join(noticed))
+      yield* until(isBack(members[0]!, 3))
+      assert.deepStrictEqual(yield* passing(read(members[0]!, "k7")), ["v7"])
     }))
 })
 

@@ -11,7 +11,8 @@ import { ConnectionError } from "./Connection.ts"
 import type { Connection } from "./Connection.ts"
 import { FrameType } from "./Frame.ts"
 import type { Hello, Refused } from "./Handshake.ts"
-import { frameBytesMax, pingMillis, removedMax, silentPingsMax } from "./Limits.ts"
+import { frameBytesMax, hastyConnectionsMax, pingMillis, removedMax, silentPingsMax, steadyPings } from "./Limits.ts"
+import type { LogLimit } from "./LogLimit.ts"
 
 /** Who this member is. */
 export interface Identity {
@@ -23,6 +24,10 @@ export interface Identity {
 interface Entry {
   readonly peer: MemberId
   readonly ended: Deferred.Deferred<never, ConnectionError>
+  /** Connections in a row, this one included, that replaced one which had not proven itself. */
+  readonly hasty: number
+  /** Ping intervals that have begun since it was opened. */
+  pings: number
   /** Nothing is delivered any more. */
   dead: boolean
   /** Ping intervals since anything came. */
@@ -34,12 +39,14 @@ interface Entry {
 /** Mutable, owned by the transport. */
 export class Incoming {
   readonly #identity: Identity
+  readonly #log: LogLimit
   readonly #entries = new Map<string, Entry>()
   readonly #removed = new Set<MemberId>()
   #peers: ReadonlySet<MemberId> = new Set()
 
-  constructor(identity: Identity) {
+  constructor(identity: Identity, log: LogLimit) {
     this.#identity = identity
+    this.#log = log
   }
 
   /** From now on exactly these are heard. */
@@ -83,6 +90,8 @@ export class Incoming {
       const entry: Entry = {
         peer: hello.from,
         ended: Deferred.makeUnsafe(),
+        hasty: before !== undefined && before.pings < steadyPings ? before.hasty + 1 : 0,
+        pings: 0,
         dead: false,
         silentPings: 0,
         unanswered: 0
@@ -105,7 +114,10 @@ export class Incoming {
         else if (!entry.dead) onFrame(hello.from, lane, message)
         return true
       }, afterChunk)
-      return receive.pipe(
+      const suspicion = entry.hasty < hastyConnectionsMax ? Effect.void : this.#log(
+        `Member ${hello.from} opens one connection after the other, though it has one: do two processes run on copies of one data directory? Stop one of them`
+      )
+      return Effect.andThen(suspicion, receive).pipe(
         Effect.raceFirst(Deferred.await(entry.ended)),
         Effect.ensuring(Effect.sync(() => {
           entry.dead = true
@@ -118,6 +130,7 @@ export class Incoming {
   /** To be called once per ping interval: ends the connections on which nothing has come for too long. */
   tick(): void {
     for (const entry of this.#entries.values()) {
+      entry.pings++
       entry.unanswered++
       if (++entry.silentPings > silentPingsMax) end(entry, silent)
     }

@@ -51,6 +51,12 @@ export const bulkIdlePings = 30
  */
 export const redialMillis = { first: 50, max: 1_000, refused: 15_000 } as const
 
+/** A link that has been up for so many pings has proven itself: when it breaks, it is dialled again at once. */
+export const steadyPings = 2
+
+/** So many connections of one peer, each replacing one that had not proven itself, and it is said that two processes may have one identity. */
+export const hastyConnectionsMax = 5
+
 /** Ids of former peers that are remembered, so that they hear `Removed` instead of `Unknown`. The oldest is forgotten. */
 export const removedMax = 1_024
 

@@ -2,15 +2,15 @@
 import { Clock, Effect } from "effect"
 import { logBurst, logMillis, logRemembered, logRepeatMillis } from "./Limits.ts"
 
-export type LogLimit = (message: string) => Effect.Effect<void>
+export type LogLimit = (message: string, level?: "Info" | "Warn") => Effect.Effect<void>
 
-/** Warnings beyond a burst, and the same one again within a while, are counted instead of written; the count is added to the next line. */
+/** Lines, warnings unless told otherwise, beyond a burst, and the same one again within a while, are counted instead of written; the count is added to the next line. */
 export const make: Effect.Effect<LogLimit> = Effect.map(Clock.Clock, (clock) => {
   const written = new Map<string, number>()
   let allowance = logBurst
   let suppressed = 0
   let before = monotonicMillis(clock)
-  return (message) =>
+  return (message, level = "Warn") =>
     Effect.suspend(() => {
       const now = monotonicMillis(clock)
       allowance = Math.min(logBurst, allowance + (now - before) / logMillis)
@@ -26,7 +26,7 @@ export const make: Effect.Effect<LogLimit> = Effect.map(Clock.Clock, (clock) => 
       if (written.size > logRemembered && oldest !== undefined) written.delete(oldest)
       const text = suppressed === 0 ? message : `${message} (${suppressed} more such lines were left out)`
       suppressed = 0
-      return Effect.logWarning(text)
+      return Effect.logWithLevel(level)(text)
     })
 })
 

@@ -17,7 +17,16 @@ import { ConnectionError } from "./Connection.ts"
 import type { Connection } from "./Connection.ts"
 import { FrameType } from "./Frame.ts"
 import type { Hello, Refusal } from "./Handshake.ts"
-import { bulkIdlePings, pingMillis, queueBytesMax, redialMillis, silentPingsMax, writeBytesMax } from "./Limits.ts"
+import {
+  bulkIdlePings,
+  pingMillis,
+  queueBytesMax,
+  redialMillis,
+  silentPingsMax,
+  steadyPings,
+  writeBytesMax
+} from "./Limits.ts"
+import type { LogLimit } from "./LogLimit.ts"
 import { Outbox } from "./Outbox.ts"
 import type { DialError, PeerPort } from "./PeerPort.ts"
 
@@ -28,7 +37,7 @@ export interface Events {
   readonly onUp: () => void
   /** Once for each `onUp`. */
   readonly onDown: () => void
-  readonly log: (message: string) => Effect.Effect<void>
+  readonly log: LogLimit
 }
 
 /** The state of one link. Mutable: `run` owns it, senders call `send`, the transport's one timer calls `tick`. */
@@ -47,6 +56,8 @@ export class Outgoing {
   writing = false
   writes = 0
   silentPings = 0
+  /** Ping intervals that have begun since the link is up. */
+  pings = 0
   #idlePings = 0
   #blockedWrite = -1
 
@@ -83,6 +94,7 @@ export class Outgoing {
     this.failure = undefined
     this.writing = false
     this.silentPings = 0
+    this.pings = 0
     this.#idlePings = 0
     this.#blockedWrite = -1
   }
@@ -93,6 +105,7 @@ export class Outgoing {
    */
   tick(): void {
     if (this.cut === undefined) return
+    this.pings++
     if (this.#blockedWrite !== -1 && this.writes !== this.#blockedWrite) this.silentPings = 0
     this.#blockedWrite = this.writing ? this.writes : -1
     if (++this.silentPings > silentPingsMax) {
@@ -129,7 +142,7 @@ export const run = Effect.fnUntraced(function*(
     const error = yield* Effect.flip(Effect.scoped(session(link, port, hello, events, failed)))
     if (error === idle || link.closing) continue
     link.outbox.clear()
-    if (error._tag === "ConnectionError") pauseMillis = redialMillis.first
+    if (error._tag === "ConnectionError" && link.pings >= steadyPings) pauseMillis = redialMillis.first
     link.state = "Waiting"
     if (link.failure !== error.message) {
       link.failure = error.message
@@ -163,7 +176,7 @@ const session = Effect.fnUntraced(function*(
         events.onDown()
       })
   )
-  if (failedBefore) yield* Effect.logInfo(`Reached member ${link.peer.id} at ${link.peer.address}`)
+  if (failedBefore) yield* events.log(`Reached member ${link.peer.id} at ${link.peer.address}`, "Info")
   const heard = (type: number): boolean => {
     link.silentPings = 0
     return type === FrameType.Pong

@@ -50,7 +50,7 @@ interface Lanes {
 const make = Effect.fnUntraced(function*(identity: Identity) {
   const port = yield* PeerPort
   const log = yield* LogLimit.make
-  const incoming = new Incoming(identity)
+  const incoming = new Incoming(identity, log)
   const lanes = new Map<MemberId, Lanes>()
   let peers: ReadonlyMap<MemberId, Transport.Peer> = new Map()
   let serving: Serving | undefined = undefined

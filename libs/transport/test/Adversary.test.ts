@@ -318,6 +318,22 @@ describe("a peer that was welcome", () => {
       yield* eventually(() => to.frames.length === 2)
       assert.deepStrictEqual(to.frames, ["raft one", "raft two"])
     })))
+
+  it.effect("that opens one connection after the other is taken for two processes with one identity, and a log line says so", () =>
+    Effect.gen(function*() {
+      const lines: Array<string> = []
+      const logger = Logger.make(({ message }) => {
+        lines.push(String(message))
+      })
+      yield* Effect.gen(function*() {
+        const to = yield* member()
+        for (let count = 0; count <= Limits.hastyConnectionsMax; count++) {
+          assert.deepStrictEqual(lines.filter((line) => line.includes("two processes")), [])
+          yield* welcomed(to.address)
+        }
+        yield* eventually(() => lines.some((line) => line.includes(`${friend} opens one connection after the other`)))
+      }).pipe(Effect.provide(Logger.layer([logger])))
+    }))
 })
 
 describe("a member that dials", () => {
@@ -327,6 +343,25 @@ describe("a member that dials", () => {
       const { events, links } = yield* member([peer])
       assert.match((yield* failureOf(links)) ?? "", /what listens there announced a frame of/)
       assert.deepStrictEqual(events, [])
+    })))
+
+  it.effect("leaves ever more time to one that welcomes it and then hangs up", () =>
+    quiet(Effect.gen(function*() {
+      let dials = 0
+      const peer = yield* listener((raw) => {
+        dials++
+        raw.write(accept)
+        raw.socket.end()
+      })
+      const { events } = yield* member([peer])
+      const stepMillis = Limits.redialMillis.first
+      for (let passed = 0; passed < 20 * Limits.redialMillis.max; passed += stepMillis) {
+        yield* TestClock.adjust(stepMillis)
+        yield* TestClock.withLive(Effect.sleep("1 millis"))
+      }
+      assert.isAtLeast(dials, 3)
+      assert.isAtMost(dials, 2 * 20 + 10)
+      assert.include(events, `down ${friend}`)
     })))
 
   it.effect("gives up one that accepts and says nothing", () =>

@@ -1,6 +1,6 @@
 /**
- * Bugs that the simulator has to find: each a patch on a copy of the sources, so that shipped code has no switch for it. Where a bug was made by others before, its
- * number in the list of historic bugs is given; those of our own were found by the simulator in the first place.
+ * Bugs that the simulator has to find: each a patch on a copy of the sources, so that shipped code has no switch for it. Many were made by others before
+ * (`@dkv/testkit`'s README, "Historic bugs"); those of our own were found by the simulator in the first place.
  */
 import * as Protocol from "./Protocol.ts"
 
@@ -165,6 +165,13 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${core}/Replication.ts`,
     find: "const fresh = firstFresh(core, entries)",
     replace: "const fresh = firstFresh(core, entries) < entries.length ? firstFresh(core, entries) : 0"
+  },
+  {
+    name: "take entries in, whatever they follow",
+    breaks: [...logs, answers, stops],
+    file: `${core}/Replication.ts`,
+    find: "if (core.log.termAt(previousIndex) !== message.previousTerm) {",
+    replace: "if (core.log.termAt(previousIndex) < 0) {"
   },
   {
     name: "serve a read without a quorum",

@@ -85,7 +85,10 @@ export class World {
     this.now += Math.floor(this.next() * 40)
     const all = [...this.nodes.values()]
     if (faults.cut === 0) this.cutOff = undefined
-    else if (this.chance(faults.cut)) this.cutOff = this.chance(0.3) ? undefined : this.pick(all).id
+    else if (this.chance(faults.cut)) {
+      const leader = all.find(({ core }) => core.role === "Leader")
+      this.cutOff = this.pick([undefined, leader, this.pick(all)])?.id
+    }
     for (const node of all) {
       const { core } = node
       const jitter = this.next()
