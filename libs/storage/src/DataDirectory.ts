@@ -23,10 +23,6 @@ const formatText = `dkv data directory\nversion ${formatVersion}\n`
 
 export class DataDirectory extends Context.Service<DataDirectory, {
   readonly path: string
-  /** Where the log's segments lie. */
-  readonly logPath: string
-  /** Where the state machine's storage lies. */
-  readonly statePath: string
 }>()("@dkv/storage/DataDirectory") {}
 
 const foreign = (path: string, message: string): DataDirectoryError =>
@@ -50,7 +46,10 @@ const inspect = Effect.fnUntraced(function*(path: string) {
   const text = new TextDecoder().decode(yield* Effect.mapError(AtomicFile.read(`${path}/${formatName}`, 256), fromDisk))
   const version = /^dkv data directory\nversion (\d{1,9})\n$/.exec(text)?.[1]
   if (version === undefined) {
-    return yield* foreign(path, `${path}/${formatName} does not read like that of a dkv data directory`)
+    return yield* foreign(
+      path,
+      `${path}/${formatName} does not read like that of a dkv data directory: choose another one, or put the file back from a backup`
+    )
   }
   return Option.some(Number(version))
 })
@@ -81,7 +80,7 @@ export const make = Effect.fnUntraced(function*(options: { readonly path: string
       `${path} has format version ${version.value}, this program reads up to ${formatVersion}: start the version that wrote it`
     )
   }
-  return DataDirectory.of({ path, logPath: `${path}/log`, statePath: `${path}/state` })
+  return DataDirectory.of({ path })
 })
 
 export const layer = (options: { readonly path: string }): Layer.Layer<DataDirectory, DataDirectoryError, Disk> =>

@@ -35,5 +35,8 @@ export const voteBytesMax = 255
 /** Rows that one step of a RocksDB iterator fetches. More steps are made as needed. */
 export const scanStepRows = 256
 
+/** Batches that a RocksDB store takes without a flush; then it flushes by itself, and the next batch waits. At most 65536. */
+export const ringBatches = 16_384
+
 /** Scans that a RocksDB store runs at the same time; the others wait. Each may occupy a thread of the pool that also syncs the log. */
 export const scansMax = 4

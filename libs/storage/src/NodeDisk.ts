@@ -33,8 +33,32 @@ const reasonOf = (code: string | undefined): DiskError["reason"] => {
   }
 }
 
-const toError = (operation: string, path: string) => (cause: NodeJS.ErrnoException): DiskError =>
-  new DiskError({ reason: reasonOf(cause.code), message: `${operation} ${path}: ${cause.message}`, path, cause })
+/** What helps, where that is known. */
+const adviceOf = (code: string | undefined): string => {
+  switch (code) {
+    case "ENOSPC":
+    case "EDQUOT":
+      return ": free some space there, and start again"
+    case "EACCES":
+    case "EPERM":
+      return ": let the user that this process runs as read and write there"
+    case "EROFS":
+      return ": make the file system writable"
+    case "EMFILE":
+    case "ENFILE":
+      return ": raise the limit of open files (ulimit -n)"
+    case "EBUSY":
+    case "EXDEV":
+      return ": everything in a data directory has to be on the one file system that the directory itself is on"
+    default:
+      return ""
+  }
+}
+
+const toError = (operation: string, path: string) => (cause: NodeJS.ErrnoException): DiskError => {
+  const message = `${operation} ${path}: ${cause.message}${adviceOf(cause.code)}`
+  return new DiskError({ reason: reasonOf(cause.code), message, path, cause })
+}
 
 type Callback<A> = (error: NodeJS.ErrnoException | null, value: A) => void
 

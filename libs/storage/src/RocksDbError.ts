@@ -26,7 +26,9 @@ const reasonOf = (code: string, message: string): StorageError["reason"] => {
 /** For failures of an operation on the database in `directory`. */
 export const fromNative = (directory: string) => (cause: unknown): StorageError => {
   const { code, message } = describe(cause)
-  return new StorageError({ reason: reasonOf(code, message), message: `${directory}: ${message}`, cause })
+  const reason = reasonOf(code, message)
+  const advice = reason === "Full" ? ": free some space there, and start again" : ""
+  return new StorageError({ reason, message: `${directory}: ${message}${advice}`, cause })
 }
 
 /** For failures of the files around the database. */

@@ -3,12 +3,13 @@
  */
 /// <reference path="./rocksdb-native.d.ts" />
 import { Effect } from "effect"
-import * as Fs from "node:fs"
 import RocksDB from "rocksdb-native"
 import * as Limits from "./Limits.ts"
 import { Disk } from "./Disk.ts"
 import { compare } from "./OrderedMap.ts"
+import * as Batches from "./RocksDbBatches.ts"
 import { fromDisk, fromNative } from "./RocksDbError.ts"
+import { reservedKey } from "./Storage.ts"
 import type { Row, ScanOptions, StorageError, Write } from "./Storage.ts"
 
 const options = {
@@ -31,30 +32,39 @@ const options = {
 export class RocksDbHandle {
   readonly directory: string
   readonly db: RocksDB
+  readonly disk: Disk["Service"]
+  batches = new Batches.RocksDbBatches(0)
   users = 0
   retired = false
 
-  constructor(directory: string, db: RocksDB) {
+  constructor(directory: string, db: RocksDB, disk: Disk["Service"]) {
     this.directory = directory
     this.db = db
+    this.disk = disk
   }
 }
 
-/** Opens the database in `directory`. `create` makes one where there is none. */
+/** Opens the database in `directory`, to be closed by the caller. `create` makes one where there is none. */
 export const open = Effect.fnUntraced(function*(directory: string, create: boolean) {
-  yield* Effect.mapError(removeOldLogs(directory), fromDisk)
-  return yield* Effect.tryPromise({
+  const disk = yield* Disk
+  yield* Effect.mapError(removeOldLogs(disk, directory), fromDisk)
+  const handle = yield* Effect.tryPromise({
     try: () => {
       const db = new RocksDB(directory, { ...options, createIfMissing: create })
-      return db.ready().then(() => new RocksDbHandle(directory, db))
+      return db.ready().then(() => new RocksDbHandle(directory, db, disk))
     },
     catch: fromNative(directory)
   })
-})
+  handle.batches = yield* scanRange(handle.db, { ...Batches.range, limit: Limits.ringBatches }, fromNative(directory))
+    .pipe(
+      Effect.flatMap((rows) => Batches.recover(directory, rows)),
+      Effect.onError(() => Effect.ignore(close(handle)))
+    )
+  return handle
+}, Effect.uninterruptible)
 
 /** RocksDB leaves one of its text logs behind at each start, and the binding has no option against it. */
-const removeOldLogs = Effect.fnUntraced(function*(directory: string) {
-  const disk = yield* Disk
+const removeOldLogs = Effect.fnUntraced(function*(disk: Disk["Service"], directory: string) {
   const names = yield* Effect.catchIf(
     disk.list(directory),
     (error) => error.reason === "NotFound",
@@ -62,12 +72,6 @@ const removeOldLogs = Effect.fnUntraced(function*(directory: string) {
   )
   for (const name of names) if (name.startsWith("LOG.old.")) yield* disk.unlink(`${directory}/${name}`)
 })
-
-export const removeDirectory = (directory: string): Effect.Effect<void, StorageError> =>
-  Effect.tryPromise({
-    try: () => Fs.promises.rm(directory, { recursive: true, force: true }),
-    catch: fromNative(directory)
-  })
 
 /** Waits for what is under way, then closes. */
 export const close = (handle: RocksDbHandle): Effect.Effect<void, StorageError> =>
@@ -81,7 +85,9 @@ const leave = (handle: RocksDbHandle): Effect.Effect<void, StorageError> =>
 
 /** Closes and removes a handle that was replaced, unless somebody still uses it. */
 export const dispose = (handle: RocksDbHandle): Effect.Effect<void, StorageError> =>
-  handle.retired && handle.users === 0 ? Effect.andThen(close(handle), removeDirectory(handle.directory)) : Effect.void
+  handle.retired && handle.users === 0
+    ? Effect.andThen(close(handle), Effect.mapError(handle.disk.remove(handle.directory), fromDisk))
+    : Effect.void
 
 /** A user of the handle until the scope closes. */
 export const enter = (handle: RocksDbHandle) =>
@@ -104,15 +110,51 @@ const thenDestroy = <Native extends { destroy(): void }, A>(
   use: (native: Native) => Promise<A>
 ): Promise<A> => Promise.resolve(native).then(use).finally(() => native.destroy())
 
-export const writeBatch = (db: RocksDB, batch: ReadonlyArray<Write>): Promise<void> =>
-  thenDestroy(db.write({ capacity: Math.max(1, batch.length) }), (native) => {
+const writeNumbered = (db: RocksDB, batch: ReadonlyArray<Write>, number: Row): Promise<void> =>
+  thenDestroy(db.write({ capacity: batch.length + 1 }), (native) => {
     for (const write of batch) {
-      if (write._tag === "Put") native.tryPut(write.key, write.value)
-      else if (write._tag === "Delete") native.tryDelete(write.key)
-      else if (compare(write.from, write.to) < 0) native.tryDeleteRange(write.from, write.to)
+      if (write._tag === "Put") native.tryPut(unreserved(write.key), write.value)
+      else if (write._tag === "Delete") native.tryDelete(unreserved(write.key))
+      else {
+        const to = belowReserved(write.to)
+        if (compare(write.from, to) < 0) native.tryDeleteRange(write.from, to)
+      }
     }
+    native.tryPut(number.key, number.value)
     return native.flush()
   })
+
+/** One batch at a time, so that what a crash takes is missing from the end of the numbers. */
+export const write = (handle: RocksDbHandle, batch: ReadonlyArray<Write>): Effect.Effect<void, StorageError> =>
+  Effect.suspend(() => {
+    const { batches, db } = handle
+    const written = Effect.map(
+      duringPromise(handle, () => writeNumbered(db, batch, batches.next)),
+      () => batches.written()
+    )
+    return batches.isFull ? Effect.andThen(flush(handle), written) : written
+  })
+
+/** Rows of a database that nobody relies on before it is flushed. */
+export const writeRows = (handle: RocksDbHandle, rows: ReadonlyArray<Row>): Effect.Effect<void, StorageError> =>
+  duringPromise(handle, () =>
+    thenDestroy(handle.db.write({ capacity: Math.max(1, rows.length) }), (native) => {
+      for (const { key, value } of rows) native.tryPut(unreserved(key), value)
+      return native.flush()
+    }))
+
+export const flush = (handle: RocksDbHandle): Effect.Effect<void, StorageError> =>
+  Effect.suspend(() => {
+    const { last } = handle.batches
+    return Effect.map(duringPromise(handle, () => handle.db.flush()), () => handle.batches.flushedTo(last))
+  })
+
+const unreserved = (key: Uint8Array): Uint8Array => {
+  if (key[0] === 0xff && compare(key, reservedKey) >= 0) throw new Error("a key of the reserved range was written")
+  return key
+}
+
+const belowReserved = (to: Uint8Array): Uint8Array => to[0] === 0xff && compare(to, reservedKey) > 0 ? reservedKey : to
 
 export const readMany = (
   db: RocksDB,
@@ -127,7 +169,14 @@ export const readMany = (
 export const scanRows = (
   handle: RocksDbHandle,
   db: RocksDB,
-  { bytesMax = Infinity, from, limit, reverse = false, to }: ScanOptions
+  options: ScanOptions
+): Effect.Effect<ReadonlyArray<Row>, StorageError> =>
+  scanRange(db, { ...options, to: belowReserved(options.to) }, fromNative(handle.directory))
+
+const scanRange = (
+  db: RocksDB,
+  { bytesMax = Infinity, from, limit, reverse = false, to }: ScanOptions,
+  toError: (cause: unknown) => StorageError
 ): Effect.Effect<ReadonlyArray<Row>, StorageError> => {
   // An empty bound means "none" to RocksDB.
   if (compare(from, to) >= 0) return Effect.succeed([])
@@ -145,7 +194,7 @@ export const scanRows = (
     native.on("error", (error) => (failure = error))
     native.on(
       "close",
-      () => resume(failure === undefined ? Effect.succeed(rows) : Effect.fail(fromNative(handle.directory)(failure)))
+      () => resume(failure === undefined ? Effect.succeed(rows) : Effect.fail(toError(failure)))
     )
     return Effect.sync(() => native.destroy())
   })

@@ -1,6 +1,6 @@
 /**
  * `Storage` in RocksDB, through `rocksdb-native`. Writes go to its log unsynced; `flush` writes and syncs the tables. After a crash RocksDB
- * recovers to a point in time, which is the promised prefix.
+ * recovers to a point in time, which is the promised prefix, or what it recovered is found to have a gap (`RocksDbBatches`).
  *
  * On disk: numbered directories, each a database, and the file `current` that names the one in use. A replacement is built in the next
  * number and becomes current when that file is replaced; whatever it does not name is removed on start, once the one that it names is open:
@@ -90,7 +90,7 @@ const openCurrent = Effect.fnUntraced(function*(directory: string) {
     ? Effect.andThen(Effect.mapError(disk.syncDirectory(directory), fromDisk), point(directory, number))
     : Effect.forEach(
       databases.filter((name) => Number(name) !== present),
-      (name) => Handle.removeDirectory(`${directory}/${name}`),
+      (name) => Effect.mapError(disk.remove(`${directory}/${name}`), fromDisk),
       { discard: true }
     )
   yield* Effect.onError(settle, () => Effect.orDie(Handle.close(handle)))
@@ -117,20 +117,25 @@ export const make = Effect.fnUntraced(function*({ directory }: Options): Effect.
   yield* Effect.mapError(disk.makeDirectory(directory), fromDisk)
   yield* Effect.mapError(disk.lock(`${directory}/LOCK`), fromDisk)
   const scans = yield* Semaphore.make(Limits.scansMax)
-  const opened = yield* openCurrent(directory)
-  let current = opened.handle
-  let lastNumber = opened.number
+  const writes = yield* Semaphore.make(1)
+  let current!: Handle.RocksDbHandle
+  let lastNumber!: number
   let isOpen = true
-  yield* Effect.addFinalizer(() =>
-    Effect.suspend(() => {
-      isOpen = false
-      // The next start is faster without a log to replay. What is not flushed is still in it.
-      const flush = Effect.catch(
-        Handle.duringPromise(current, () => current.db.flush()),
-        (error) => Effect.logWarning("the storage could not be flushed before it was closed", error)
-      )
-      return Effect.andThen(flush, Effect.orDie(Handle.close(current)))
-    })
+  yield* Effect.acquireRelease(
+    Effect.map(openCurrent(directory), ({ handle, number }) => {
+      current = handle
+      lastNumber = number
+    }),
+    () =>
+      Effect.suspend(() => {
+        isOpen = false
+        // The next start is faster without a log to replay. What is not flushed is still in it.
+        const flush = Effect.catch(
+          Handle.flush(current),
+          (error) => Effect.logWarning("the storage could not be flushed before it was closed", error)
+        )
+        return Effect.andThen(flush, Effect.orDie(Handle.close(current)))
+      })
   )
 
   const reader = (target: () => View | undefined): Reader => {
@@ -188,7 +193,7 @@ export const make = Effect.fnUntraced(function*({ directory }: Options): Effect.
     const whileBuilding = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | StorageError> =>
       Effect.suspend((): Effect.Effect<A, E | StorageError> => (isOpen && state === "building" ? effect : closed))
     const commit = Effect.gen(function*() {
-      yield* Handle.duringPromise(handle, () => handle.db.flush())
+      yield* Handle.flush(handle)
       yield* Effect.mapError(disk.syncDirectory(directory), fromDisk)
       state = "pointing"
       yield* Effect.provideService(point(directory, number), Disk, disk)
@@ -200,12 +205,7 @@ export const make = Effect.fnUntraced(function*({ directory }: Options): Effect.
     })
     return {
       put: (rows: Parameters<Replacement["put"]>[0]) =>
-        whileBuilding(
-          Effect.uninterruptible(
-            Handle.duringPromise(handle, () =>
-              Handle.writeBatch(handle.db, rows.map(({ key, value }) => ({ _tag: "Put", key, value }))))
-          )
-        ),
+        whileBuilding(Effect.uninterruptible(Handle.writeRows(handle, rows))),
       commit: whileBuilding(Effect.uninterruptible(commit))
     }
   })
@@ -215,15 +215,8 @@ export const make = Effect.fnUntraced(function*({ directory }: Options): Effect.
 
   return Storage.of({
     ...reader(() => ({ handle: current, db: current.db })),
-    write: (batch) =>
-      whileOpen(() => {
-        const handle = current
-        return Effect.uninterruptible(Handle.duringPromise(handle, () => Handle.writeBatch(handle.db, batch)))
-      }),
-    flush: whileOpen(() => {
-      const handle = current
-      return Effect.uninterruptible(Handle.duringPromise(handle, () => handle.db.flush()))
-    }),
+    write: (batch) => Effect.uninterruptible(writes.withPermit(whileOpen(() => Handle.write(current, batch)))),
+    flush: whileOpen(() => Effect.uninterruptible(Handle.flush(current))),
     snapshot,
     replace,
     sizeBytes: whileOpen(() => {

@@ -2,7 +2,9 @@
  * An ordered map from bytes to bytes: what a replicated state machine keeps its data in. Keys are compared as unsigned bytes.
  *
  * After a crash it holds a prefix of the batches written since the last `flush`: each batch whole or not at all, and none
- * without all the ones before it.
+ * without all the ones before it; or it opens as `Corrupt`. Batches that are written at the same time may take effect in either order.
+ *
+ * Keys from `reservedKey` on are for a layer's own use.
  */
 import { Context, Schema } from "effect"
 import type { Effect, Option, Scope } from "effect"
@@ -16,6 +18,8 @@ export class StorageError extends Schema.TaggedError<StorageError>()("StorageErr
   message: Schema.String,
   cause: Schema.optional(Schema.Defect())
 }) {}
+
+export const reservedKey: Uint8Array = new Uint8Array(8).fill(0xff)
 
 /** One change. `DeleteRange` removes the keys in `[from, to)`. Buffers are owned by the storage from here on: do not change them. */
 export type Write =

@@ -56,11 +56,6 @@ declare module "rocksdb-native" {
     iterator(range: Range): Iterator
     /** Makes everything written so far durable. */
     flush(): Promise<void>
-    approximateSize(
-      from: Uint8Array,
-      to: Uint8Array,
-      options?: { readonly includeMemtables?: boolean }
-    ): Promise<number>
     getProperty(name: string): Promise<string>
   }
 

@@ -19,7 +19,7 @@ describe("DataDirectory", () => {
   it.effect("a missing directory is made, and found again with all that was put into it", () =>
     Effect.gen(function*() {
       const { disk, memory } = yield* MemoryDisk.make
-      const expected = { path: "/data", logPath: "/data/log", statePath: "/data/state" }
+      const expected = { path: "/data" }
       yield* use(disk, (directory) => Effect.sync(() => assert.deepStrictEqual({ ...directory }, expected)))
       memory.put("/data/member.json", bytes("mine"))
       yield* use(disk, (directory) => Effect.sync(() => assert.deepStrictEqual({ ...directory }, expected)))
