@@ -15,7 +15,8 @@ import type { Self } from "./Self.ts"
 type Node = RaftNode.RaftNode["Service"]
 
 /**
- * Fails once this member is known to have been removed. A removed member is told nothing by raft, so it asks when it hears no leader.
+ * Fails once this member is known to have been removed, or to have the data of a cluster that is not the one around it. Raft tells neither of them anything, so it asks when
+ * it hears no leader.
  *
  * One leader's word is not enough: it may be deposed without knowing, with a configuration from before this member came. A leader that says so
  * twice in one term, more than two election timeouts apart, had a quorum in between (check-quorum), so its first word counted.
@@ -25,7 +26,7 @@ export const watchRemoval = Effect.fnUntraced(function*(
   node: Node,
   electionTimeoutMillis: number
 ): Effect.fn.Return<never, MemberStopped, Control.Control> {
-  let first: { readonly leader: string; readonly term: number; readonly at: number } | undefined
+  let first: { readonly what: string; readonly at: number } | undefined
   while (true) {
     yield* Effect.sleep(Limits.removalCheckMillis)
     const status = yield* node.status
@@ -40,10 +41,13 @@ export const watchRemoval = Effect.fnUntraced(function*(
     if (denial?._tag === "GivenUp") return yield* givenUp(self, denial.by, denial.clusterId)
     if (denial === undefined) {
       first = undefined
-    } else if (first === undefined || first.leader !== denial.leader || first.term !== denial.term) {
-      first = { ...denial, at: now }
+      continue
+    }
+    const what = denial._tag === "Denied" ? `${denial.leader} ${denial.term}` : denial.clusterId
+    if (first?.what !== what) {
+      first = { what, at: now }
     } else if (now - first.at > 2 * electionTimeoutMillis) {
-      return yield* removed(self)
+      return yield* denial._tag === "Denied" ? removed(self) : misplaced(self, denial.clusterId)
     }
   }
 })
@@ -61,6 +65,14 @@ const givenUp = ({ options: { name, peerAddress }, record }: Self, by: string, c
       `To let it in there, remove its data directory, start it again, and run: dkvctl member-join ${name} ${peerAddress}`
   })
 
+const misplaced = ({ options: { name }, record }: Self, clusterId: string): MemberStopped =>
+  new MemberStopped({
+    message: `${name} (member ${record().memberId}) has the data of cluster ${
+      Option.getOrElse(record().clusterId, () => "")
+    }, and all other members that it knows belong to cluster ` +
+      `${clusterId}: start it on the data directory of that cluster, or on an empty one, or with the addresses of its own cluster`
+  })
+
 const findDenial = Effect.fnUntraced(function*(self: Self, node: Node, status: RaftNode.Status) {
   const { clusterId, memberId } = self.record()
   const request = { _tag: "Probe", version: ControlMessage.version, name: self.options.name, memberId } as const
@@ -75,6 +87,12 @@ const findDenial = Effect.fnUntraced(function*(self: Self, node: Node, status: R
     (address) => Effect.option(Peers.ask(address, request, Limits.probeTimeoutMillis)),
     { concurrency: "unbounded" }
   )
+  const clusters = new Set(
+    answers.map((answer) =>
+      Option.isSome(answer) && answer.value._tag === "Initialised" ? answer.value.clusterId : undefined
+    )
+  )
+  const [only] = clusters
   for (const answer of answers) {
     if (Option.isNone(answer) || answer.value._tag !== "Initialised") continue
     const { configuration, isLeader, memberId: leader, term } = answer.value
@@ -86,7 +104,8 @@ const findDenial = Effect.fnUntraced(function*(self: Self, node: Node, status: R
       return { _tag: "Denied", leader, term } as const
     }
   }
-  return undefined
+  const isElsewhere = clusters.size === 1 && only !== undefined && only !== Option.getOrUndefined(clusterId)
+  return isElsewhere ? { _tag: "Elsewhere", clusterId: only } as const : undefined
 })
 
 /** Writes this member's addresses into the configuration when they are not those it was started with. Addresses that it was not told stay. Logs why it cannot. */

@@ -55,7 +55,7 @@ describe("a data directory in the wrong place", () => {
       assert.match(String(exit), /the data belongs to member dkv-0, but this one is called dkv-1/)
     }))
 
-  it.effect("#33: a member is started with a directory of another cluster, and brings its log and its votes along: nobody hears it", () =>
+  it.effect("#33: a member is started with a directory of another cluster, and brings its log and its votes along: nobody hears it, and it stops", () =>
     Effect.gen(function*() {
       const ours = yield* cluster("ours")
       const theirs = yield* cluster("theirs")
@@ -65,20 +65,32 @@ describe("a data directory in the wrong place", () => {
       const members = yield* Effect.forEach(names, (name, at) => start(name, listOf(names), { disk: disks[at]! }))
       for (const member of members) yield* until(isUp(member))
       yield* passing(write(members[0]!, "more"))
-      yield* passing(Effect.sleep("10 seconds"))
+      const { dkv } = yield* services(members[2]!)
+      assert.strictEqual(dkv.clusterId, clusterOf(theirs[2]!))
+      const stopped = yield* passing(Effect.flip(dkv.stopped))
+      assert.include(stopped.message, `has the data of cluster ${clusterOf(theirs[2]!)}`)
+      assert.include(stopped.message, `belong to cluster ${clusterOf(ours[0]!)}`)
       for (const member of members.slice(0, 2)) {
         assert.deepStrictEqual(yield* passing(keys(member)), ["more", "ours"])
       }
-      // It holds what it had, confirms nothing, and takes part in nothing.
-      const { dkv } = yield* services(members[2]!)
-      const status = yield* dkv.status
-      assert.strictEqual(dkv.clusterId, clusterOf(theirs[2]!))
-      assert.deepStrictEqual([status.leader, status.role], [Option.none(), "PreCandidate"])
       assert.isTrue(Exit.isFailure(yield* passing(Effect.exit(keys(members[2]!)))))
       // With its own directory it is one of them again.
       yield* stop(members[2]!)
       const back = yield* start("dkv-2", listOf(names), { disk: ours[2]! })
       yield* until(isUp(back))
       assert.deepStrictEqual(yield* passing(keys(back)), ["more", "ours"])
+    }))
+
+  it.effect("does not stop a member that hears only some of the others: its own cluster may be the one that is silent", () =>
+    Effect.gen(function*() {
+      const ours = yield* cluster("ours")
+      const theirs = yield* cluster("theirs")
+      const { start } = yield* world
+      const alone = yield* start("dkv-0", listOf(names), { disk: ours[0]! })
+      const misplaced = yield* start("dkv-2", listOf(names), { disk: theirs[2]! })
+      for (const member of [alone, misplaced]) yield* until(isUp(member))
+      yield* passing(Effect.sleep("30 seconds"))
+      const { dkv } = yield* services(misplaced)
+      assert.isUndefined((yield* Effect.forkChild(dkv.stopped, { startImmediately: true })).pollUnsafe())
     }))
 })

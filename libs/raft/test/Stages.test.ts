@@ -1,7 +1,8 @@
 /** How long the stages of a proposal take, and what observers are told. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Stream } from "effect"
+import { Effect, Fiber, Stream, Struct } from "effect"
 import { TestClock } from "effect/testing"
+import type { RaftNode } from "../src/index.ts"
 import * as Limits from "../src/Limits.ts"
 import * as Stages from "../src/Stages.ts"
 import * as Cluster from "./support/Cluster.ts"
@@ -110,6 +111,48 @@ describe("events", () => {
       )
       assert.deepStrictEqual(events.map(({ number }) => number - events[0]!.number), events.map((_, at) => at))
       assert.isDefined(other)
+    }))
+
+  it.effect("tell of a voter that falls silent and is heard again, of its snapshot on both sides, and of one that was removed", () =>
+    Effect.gen(function*() {
+      const settings = { compactAfterBytes: 1, trailingEntries: 2 }
+      const cluster = yield* Cluster.make([1, 2, 3], settings, { deadMemberMillis: 20_000 })
+      const leader = yield* cluster.elected
+      const [away] = followersOf(cluster, leader)
+      const eventsOf = Effect.fnUntraced(function*(member: Cluster.Running) {
+        const events: Array<RaftNode.Event> = []
+        yield* Effect.forkChild(
+          Stream.runForEach(member.node.events, (event) => Effect.sync(() => events.push(event))),
+          {
+            startImmediately: true
+          }
+        )
+        return events
+      })
+      const [atLeader, atAway] = [yield* eventsOf(leader), yield* eventsOf(away!)]
+      cluster.network.isolate(away!.id)
+      for (let number = 0; number < 20; number++) yield* passing(cluster.propose(leader, `v${number}`))
+      yield* TestClock.adjust(40_000)
+      cluster.network.heal()
+      yield* TestClock.adjust(10_000)
+      const { appliedIndex } = yield* away!.node.status
+      const voter = { voter: away!.id }
+      const kept = (events: ReadonlyArray<RaftNode.Event>, ...tags: ReadonlyArray<RaftNode.Event["_tag"]>) =>
+        events.filter(({ _tag }) => tags.includes(_tag))
+          .map((event): Record<string, unknown> => Struct.omit(event, ["atMillis", "number"]))
+      assert.deepStrictEqual(kept(atLeader, "Silent", "HeardAgain"), [
+        { _tag: "Silent", ...voter },
+        { _tag: "HeardAgain", ...voter }
+      ])
+      const sent = { _tag: "SnapshotSent", peer: away!.id }
+      assert.deepStrictEqual(kept(atLeader, "SnapshotSent"), [
+        { ...sent, index: 6, delivered: false },
+        { ...sent, index: appliedIndex, delivered: true }
+      ])
+      assert.deepStrictEqual(kept(atAway, "SnapshotInstalled"), [{ _tag: "SnapshotInstalled", index: appliedIndex }])
+      yield* passing(leader.node.changeMembership({ _tag: "Leave", id: away!.id, force: false }))
+      yield* TestClock.adjust(5000)
+      assert.deepStrictEqual(kept(atAway, "Removed"), [{ _tag: "Removed" }])
     }))
 
   it.effect("wait for nobody: who does not listen in time loses the oldest, and sees it by their numbers", () =>

@@ -110,25 +110,32 @@ describe("a cluster of three processes", () => {
     )
   }
 
-  it.live("a frozen leader serves no stale read when it wakes", () =>
-    Effect.gen(function*() {
-      const cluster = yield* started(3)
-      const leader = yield* Driver.leaderOf(cluster)
-      const others = cluster.seats.filter((seat) => seat !== leader)
-      const client = yield* Driver.clientOf(others)
-      yield* client.put("frozen", "before")
-      const running = Option.getOrThrow(leader.running)
-      yield* running.signal("SIGSTOP")
-      const fresh = yield* Driver.leaderOf(cluster, others)
-      assert.notStrictEqual(fresh, leader)
-      yield* client.put("frozen", "after")
-      const old = yield* Driver.clientOf([leader], 10_000)
-      const read = yield* Effect.forkChild(old.get("frozen"))
-      yield* Effect.sleep("200 millis")
-      yield* running.signal("SIGCONT")
-      const value = yield* Effect.flatMap(Fiber.join(read), Effect.fromOption)
-      assert.strictEqual(new TextDecoder().decode(value.value), "after")
-    }).pipe(Effect.scoped), minutes(3))
+  for (const leaderLeases of [false, true]) {
+    it.live(
+      `a frozen leader serves no stale read when it wakes, with leader leases ${leaderLeases ? "on" : "off"}`,
+      () =>
+        Effect.gen(function*() {
+          const cluster = yield* started(3)
+          const leader = yield* Driver.leaderOf(cluster)
+          const others = cluster.seats.filter((seat) => seat !== leader)
+          const client = yield* Driver.clientOf(others)
+          yield* client.clusterSettings({ leaderLeases })
+          yield* client.put("frozen", "before")
+          const running = Option.getOrThrow(leader.running)
+          yield* running.signal("SIGSTOP")
+          const fresh = yield* Driver.leaderOf(cluster, others)
+          assert.notStrictEqual(fresh, leader)
+          yield* client.put("frozen", "after")
+          const old = yield* Driver.clientOf([leader], 10_000)
+          const read = yield* Effect.forkChild(old.get("frozen"))
+          yield* Effect.sleep("200 millis")
+          yield* running.signal("SIGCONT")
+          const value = yield* Effect.flatMap(Fiber.join(read), Effect.fromOption)
+          assert.strictEqual(new TextDecoder().decode(value.value), "after")
+        }).pipe(Effect.scoped),
+      minutes(3)
+    )
+  }
 
   it.live("SIGTERM hands leadership over and exits with 0", () =>
     Effect.gen(function*() {

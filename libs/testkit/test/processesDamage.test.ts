@@ -16,15 +16,24 @@ const started = Effect.fnUntraced(function*(members: number) {
   return cluster
 })
 
-/** Makes the log of a member that does not run unreadable from its first byte on. */
-const rot = (seat: ProcessCluster.Seat) =>
+/** Changes the newest segment of a member that does not run: makes it unreadable from its first byte on, unless told otherwise. */
+const rot = (
+  seat: ProcessCluster.Seat,
+  change = (bytes: Buffer): void => void bytes.fill(0x55, 0, 30)
+) =>
   Effect.sync(() => {
     const log = Path.join(seat.directory, "log")
     const segment = Path.join(log, Fs.readdirSync(log).filter((name) => name.endsWith(".log")).sort().at(-1)!)
     const bytes = Fs.readFileSync(segment)
-    bytes.fill(0x55, 0, 30)
+    change(bytes)
     Fs.writeFileSync(segment, bytes)
   })
+
+const flipAByteOf = (text: string) => (bytes: Buffer): void => {
+  const at = bytes.indexOf(text)
+  assert.isAtLeast(at, 0, `${text} is in the log`)
+  bytes[at]! ^= 1
+}
 
 const recover = (seat: ProcessCluster.Seat, ...args: ReadonlyArray<string>) =>
   Effect.sync(() => {
@@ -76,6 +85,34 @@ describe("damaged processes", () => {
         assert.deepStrictEqual(yield* Driver.violations(client, ledger), [])
         const own = yield* Driver.clientOf([seat])
         assert.deepStrictEqual(yield* Driver.violations(own, ledger), [])
+      }).pipe(Effect.scoped),
+    minutes(3)
+  )
+
+  it.live(
+    "a member whose log is damaged in one place is mended, and keeps its id and its data",
+    () =>
+      Effect.gen(function*() {
+        const cluster = yield* started(3)
+        const client = yield* Driver.clientOf(cluster.seats)
+        yield* client.put("mended", "the value that rots")
+        const ledger = yield* Driver.write(client, 4)
+        yield* Driver.grow(ledger, 100)
+        const leader = yield* Driver.leaderOf(cluster)
+        const seat = cluster.seats.find((other) => other !== leader)!
+        yield* Driver.caughtUp(cluster, [seat])
+        const { id } = yield* Driver.statusOf(seat)
+        yield* cluster.stop(seat, "SIGKILL")
+        yield* rot(seat, flipAByteOf("the value that rots"))
+        yield* cluster.start(seat)
+        yield* Driver.caughtUp(cluster, [seat])
+        assert.strictEqual((yield* Driver.statusOf(seat)).id, id)
+        assert.match(cluster.logTail(seat), /the log of .* has been mended/)
+        assert.isFalse(Fs.existsSync(Path.join(seat.directory, "damaged")))
+        const own = yield* Driver.clientOf([seat])
+        assert.deepStrictEqual(yield* Driver.violations(own, ledger), [])
+        const found = yield* Effect.flatMap(own.get("mended"), Effect.fromOption)
+        assert.strictEqual(new TextDecoder().decode(found.value), "the value that rots")
       }).pipe(Effect.scoped),
     minutes(3)
   )

@@ -20,12 +20,11 @@ const unquoted = (cell: string): string => cell.replaceAll("`", "")
 /** Tests that run, by what stands before their names. */
 const tests = /\bit(?:\.effect|\.live)?\(\s*(?:"((?:[^"\\]|\\.)*)"|`([^`]*)`)/g
 
-/** Whether a test of this name runs in the file, or any where no name is given; what a name takes from its case may be anything. */
+/** Whether a test of this name runs in the file; what a name takes from its case may be anything. */
 const isTest = (file: string, name: string): boolean => {
   const source = Fs.readFileSync(Path.join(libraries, `${file}.test.ts`), "utf8")
   if (/\bdescribe\.(?:skip|todo)\b/.test(source)) return false
   const literals = [...source.matchAll(tests)]
-  if (name === "") return literals.length > 0
   return literals.some(([, plain, template]) => plain === name || (template !== undefined && fits(template, name)))
 }
 
