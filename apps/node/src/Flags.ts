@@ -117,7 +117,7 @@ export const flags = {
   forceNewCluster: Flag.Boolean("force-new-cluster").pipe(
     Flag.withDescription(
       describe(
-        "Found the cluster without the listed members that do not answer; they are let in when they come. " +
+        "On the first listed member: found the cluster without those that do not answer within 10 s; they are let in when they come. " +
           "Only safe when they hold no data",
         "DKV_FORCE_NEW_CLUSTER"
       )

@@ -166,7 +166,7 @@ const join = Effect.fnUntraced(function*(self: Self, request: ControlMessage.Joi
     return ControlMessage.refused("OtherCluster", `${self.options.name} belongs to another cluster`)
   }
   const status = yield* node.status
-  if (status.role === "Leader") return yield* letIn(node, status, request.member)
+  if (status.role === "Leader") return yield* letIn(self, node, status, request.member)
   const leader = Option.flatMapNullishOr(status.leader, (id) => Configuration.find(status.configuration, id))
   if (request.forwarded || Option.isNone(leader)) return ControlMessage.refused("NotReady", "no leader is known")
   return yield* Peers.ask(leader.value.peerAddress, { ...request, forwarded: true }, Limits.joinTimeoutMillis).pipe(
@@ -177,18 +177,35 @@ const join = Effect.fnUntraced(function*(self: Self, request: ControlMessage.Joi
 })
 
 const letIn = Effect.fnUntraced(function*(
+  self: Self,
   node: RaftNode.RaftNode["Service"],
   status: RaftNode.Status,
   member: Configuration.Member
 ): Effect.fn.Return<Answer> {
   const { configuration } = status
-  if (Configuration.find(configuration, member.id) !== undefined) return ControlMessage.accepted
+  if (Configuration.find(configuration, member.id) !== undefined) {
+    // It may be in by a change that is not committed, and could be undone.
+    return yield* Effect.match(node.configuration(), {
+      onFailure: ({ message }) => ControlMessage.refused("NotReady", message),
+      onSuccess: () => ControlMessage.accepted
+    })
+  }
   const former = configuration.members.filter((other) => other.name === member.name)
   if (former.length === 0) {
     return ControlMessage.refused("Invalid", `no member of this cluster is called ${member.name}`)
   }
-  const isSilent = (id: string) => status.peers.some((peer) => peer.id === id && !peer.active)
-  const alive = former.find((other) => !isSilent(other.id))
+  const heardIn = ({ peers }: RaftNode.Status) =>
+    former.find((other) => !peers.some((peer) => peer.id === other.id && !peer.active))
+  let alive = heardIn(status)
+  if (alive === undefined) {
+    // A leader that was just elected has not heard anybody yet.
+    yield* Effect.sleep(self.options.electionTimeoutMillis ?? 1000)
+    const after = yield* node.status
+    if (after.role !== "Leader" || after.term !== status.term) {
+      return ControlMessage.refused("NotReady", "another leader is being elected")
+    }
+    alive = heardIn(after)
+  }
   if (alive !== undefined) {
     return ControlMessage.refused(
       "InUse",

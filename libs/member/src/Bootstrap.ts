@@ -32,8 +32,12 @@ export const run = Effect.fnUntraced(function*(self: Self): Effect.fn.Return<
     return record
   }
   const report = yield* makeReporter
+  const startedAt = yield* Clock.monotonicTimeNanos
   const rounds = Rounds.until(Effect.gen(function*() {
-    const decision = decide(record.memberId, self.options, yield* askAround(self))
+    const heard = yield* askAround(self)
+    const waitedMillis = Number((yield* Clock.monotonicTimeNanos) - startedAt) / 1e6
+    const forceNewCluster = self.options.forceNewCluster && waitedMillis >= Limits.forceAfterMillis
+    const decision = decide(record.memberId, { ...self.options, forceNewCluster }, heard)
     return yield* act(self, decision, report)
   }))
   return yield* Effect.raceFirst(

@@ -46,10 +46,13 @@ export const decide = (memberId: string, options: Options, round: ReadonlyArray<
   )
   if (initialised.length > 0) return takePart(memberId, options, initialised)
   if (options.initialClusterState === "existing") return wait(unknownToCluster(options))
-  const isFirst = options.initialCluster[0]?.name === options.name
-  if (isFirst || options.forceNewCluster) return found(memberId, options, round)
   const first = options.initialCluster[0]!
-  return wait(`waiting for ${first.name} at ${first.peerAddress}, the first in --initial-cluster, to found the cluster`)
+  if (first.name === options.name) return found(memberId, options, round)
+  // By force too: if each founded what the others did not answer to, there would be as many clusters.
+  return wait(
+    `waiting for ${first.name} at ${first.peerAddress}, the first in --initial-cluster, to found the cluster` +
+      (options.forceNewCluster ? ` (--force-new-cluster counts there alone)` : "")
+  )
 }
 
 /** What a member does with the answers of those that are in a cluster. */

@@ -21,8 +21,6 @@ import * as TakeOver from "./TakeOver.ts"
 export interface Options extends Self.Options {
   /** Of the program, as `status` and `/version` tell it. */
   readonly version: string
-  /** Default 1000. */
-  readonly electionTimeoutMillis?: number
   /** Default 100. */
   readonly heartbeatMillis?: number
   /** Once the log has grown by so much, the state is made durable and old entries are dropped. Default 64 MiB. */

@@ -5,6 +5,7 @@ import { PeerTransport } from "@dkv/transport"
 import type { Control, PeerPort } from "@dkv/transport"
 import { Context, Deferred, Effect, Fiber, Layer, Option } from "effect"
 import type { Scope } from "effect"
+import * as Damage from "./Damage.ts"
 import type { DkvError, Options } from "./Dkv.ts"
 import * as FirstContact from "./FirstContact.ts"
 import * as Founding from "./Founding.ts"
@@ -74,13 +75,17 @@ export const open = Effect.fnUntraced(
   }
 )
 
-/** What others ask for is read from the disk, and may show damage that this member has not met itself. */
+/** What others ask for is read from the disk, and may show damage that this member has not met itself. Anything else that keeps it from reading concerns the question alone. */
 const watched = (
   log: LogStore.LogStore["Service"],
   onUnreadable: (error: LogStore.LogStoreError) => Effect.Effect<unknown>
 ): LogStore.LogStore["Service"] => ({
   ...log,
-  read: (from, to, bytesMax) => Effect.tapError(log.read(from, to, bytesMax), onUnreadable)
+  read: (from, to, bytesMax) =>
+    Effect.tapError(
+      log.read(from, to, bytesMax),
+      (error) => Damage.of(error) === undefined ? Effect.void : onUnreadable(error)
+    )
 })
 
 /** What a witness has in the place of a state. */

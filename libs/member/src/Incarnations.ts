@@ -33,6 +33,7 @@ const make = Effect.fnUntraced(function*<E, R>(options: Options, parts: Parts<E,
   let current: Incarnation.Incarnation | undefined
   let last: RaftNode.Status | undefined
   let eventsBefore = 0
+  let ended: string | undefined
 
   const attempt: Effect.Effect<Attempt, E | DkvError, R | Control.Control | PeerPort.PeerPort> = Effect.gen(
     function*() {
@@ -73,10 +74,23 @@ const make = Effect.fnUntraced(function*<E, R>(options: Options, parts: Parts<E,
     return damage
   })
 
+  let running: Scope.Closeable | undefined
   const enter = (attempt: Attempt): void => {
     current = attempt._tag === "Running" ? attempt.incarnation : undefined
+    running = attempt._tag === "Running" ? attempt.scope : undefined
     self.setFenced(attempt._tag === "Running" ? undefined : attempt.damage.message)
   }
+
+  /** From here on it answers nobody, neither clients nor other members, even if its disk hangs while it is closed. */
+  const stop = Effect.fnUntraced(function*(reason: MemberStopped) {
+    if (current !== undefined) last = yield* current.node.status
+    current = undefined
+    ended = reason.message
+    self.setNode(undefined)
+    yield* PubSub.publish(leader, Option.none())
+    yield* Deferred.fail(stopped, reason)
+    if (running !== undefined) yield* Scope.close(running, Exit.void)
+  }, Effect.uninterruptible)
 
   const first = yield* attempt
   enter(first)
@@ -96,15 +110,15 @@ const make = Effect.fnUntraced(function*<E, R>(options: Options, parts: Parts<E,
       if (Cause.hasInterruptsOnly(cause)) return Effect.void
       const error = Cause.squash(cause)
       const message = error instanceof Error ? error.message : String(error)
-      return Deferred.fail(
-        stopped,
-        error instanceof MemberStopped ? error : new MemberStopped({ message, cause: error })
-      )
+      return stop(error instanceof MemberStopped ? error : new MemberStopped({ message, cause: error }))
     }),
     Effect.forkIn(scope)
   )
 
-  const why = () => `${options.name} is fenced: ${self.fenced() ?? "it starts again"}`
+  const why = () =>
+    ended === undefined
+      ? `${options.name} is fenced: ${self.fenced() ?? "it starts again"}`
+      : `${options.name} has stopped: ${ended}`
   const refused = Effect.suspend(() => Effect.fail(new RaftError({ reason: "Stopped", message: why() })))
   const unchanged = Effect.suspend(() => Effect.fail(new MembershipError({ reason: "Stopped", message: why() })))
   const node: RaftNode.RaftNode["Service"] = {

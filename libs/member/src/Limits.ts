@@ -10,6 +10,9 @@ export const joinTimeoutMillis = 5000
 export const roundDelayMillis = 100
 export const roundDelayMillisMax = 2000
 
+/** `--force-new-cluster` counts after this time: who does not answer until then is taken to be gone, and not only starting. */
+export const forceAfterMillis = 10_000
+
 /** While the answer stays the same, what a waiting member waits for is logged this often. */
 export const reminderMillis = 60_000
 

@@ -27,8 +27,10 @@ export interface Options {
   readonly initialCluster: ReadonlyArray<Listed>
   /** `existing` never founds. */
   readonly initialClusterState: "new" | "existing"
-  /** Found now, with those who answer; the silent ones are let in when they come. */
+  /** The first listed founds with those who answer; the ones that have been silent for `Limits.forceAfterMillis` are let in when they come. */
   readonly forceNewCluster: boolean
+  /** Of raft, in milliseconds; the same on all members. Default 1000. */
+  readonly electionTimeoutMillis?: number
   /** The member votes and holds no data, for the life of the data directory. Default false. */
   readonly witness?: boolean
 }

@@ -1,6 +1,7 @@
 /** What a running member does about membership besides raft: notices its own removal, announces new addresses, lets in the founders who came late. */
 import { Configuration, MemberStopped } from "@dkv/raft"
 import type { RaftNode } from "@dkv/raft"
+import * as Quorum from "@dkv/raft/core/Quorum"
 import type { Control } from "@dkv/transport"
 import { Clock, Effect, Option } from "effect"
 import * as Bootstrap from "./Bootstrap.ts"
@@ -19,7 +20,8 @@ type Node = RaftNode.RaftNode["Service"]
  * it hears no leader.
  *
  * One leader's word is not enough: it may be deposed without knowing, with a configuration from before this member came. A leader that says so
- * twice in one term, more than two election timeouts apart, had a quorum in between (check-quorum), so its first word counted.
+ * twice in one term, more than two election timeouts apart, had a quorum in between (check-quorum), so its first word counted. The others are asked twice too: what answers may
+ * be what happens to be up.
  */
 export const watchRemoval = Effect.fnUntraced(function*(
   self: Self,
@@ -38,17 +40,9 @@ export const watchRemoval = Effect.fnUntraced(function*(
     }
     const now = Number(yield* Clock.monotonicTimeNanos) / 1e6
     const denial = yield* findDenial(self, node, status)
-    if (denial?._tag === "GivenUp") return yield* givenUp(self, denial.by, denial.clusterId)
-    if (denial === undefined) {
-      first = undefined
-      continue
-    }
-    const what = denial._tag === "Denied" ? `${denial.leader} ${denial.term}` : denial.clusterId
-    if (first?.what !== what) {
-      first = { what, at: now }
-    } else if (now - first.at > 2 * electionTimeoutMillis) {
-      return yield* denial._tag === "Denied" ? removed(self) : misplaced(self, denial.clusterId)
-    }
+    if (denial === undefined) first = undefined
+    else if (first?.what !== denial.what) first = { what: denial.what, at: now }
+    else if (now - first.at > 2 * electionTimeoutMillis) return yield* denial.reason
   }
 })
 
@@ -73,7 +67,18 @@ const misplaced = ({ options: { name }, record }: Self, clusterId: string): Memb
       `${clusterId}: start it on the data directory of that cluster, or on an empty one, or with the addresses of its own cluster`
   })
 
-const findDenial = Effect.fnUntraced(function*(self: Self, node: Node, status: RaftNode.Status) {
+interface Denial {
+  /** Who denies what; the same twice counts. */
+  readonly what: string
+  readonly reason: MemberStopped
+}
+
+/** A member that finds a quorum of its own cluster is not told by others that this was given up. */
+const findDenial = Effect.fnUntraced(function*(self: Self, node: Node, status: RaftNode.Status): Effect.fn.Return<
+  Denial | undefined,
+  never,
+  Control.Control
+> {
   const { clusterId, memberId } = self.record()
   const request = { _tag: "Probe", version: ControlMessage.version, name: self.options.name, memberId } as const
   const addresses = new Set([
@@ -87,25 +92,27 @@ const findDenial = Effect.fnUntraced(function*(self: Self, node: Node, status: R
     (address) => Effect.option(Peers.ask(address, request, Limits.probeTimeoutMillis)),
     { concurrency: "unbounded" }
   )
-  const clusters = new Set(
-    answers.map((answer) =>
-      Option.isSome(answer) && answer.value._tag === "Initialised" ? answer.value.clusterId : undefined
-    )
+  const others = answers.flatMap((answer) =>
+    Option.isSome(answer) && answer.value._tag === "Initialised" ? [answer.value] : []
   )
-  const [only] = clusters
-  for (const answer of answers) {
-    if (Option.isNone(answer) || answer.value._tag !== "Initialised") continue
-    const { configuration, isLeader, memberId: leader, term } = answer.value
-    if (Option.isSome(clusterId) && answer.value.formerClusters?.includes(clusterId.value) === true) {
-      return { _tag: "GivenUp", by: answer.value.name, clusterId: answer.value.clusterId } as const
-    }
-    if (!isLeader || answer.value.clusterId !== Option.getOrUndefined(clusterId)) continue
+  for (const { clusterId: theirs, configuration, isLeader, memberId: leader, term } of others) {
+    if (!isLeader || theirs !== Option.getOrUndefined(clusterId)) continue
     if (configuration.members.length > 0 && Configuration.find(configuration, memberId) === undefined) {
-      return { _tag: "Denied", leader, term } as const
+      return { what: `${leader} ${term}`, reason: removed(self) }
     }
   }
-  const isElsewhere = clusters.size === 1 && only !== undefined && only !== Option.getOrUndefined(clusterId)
-  return isElsewhere ? { _tag: "Elsewhere", clusterId: only } as const : undefined
+  const own = new Set(
+    others.filter((other) => other.clusterId === Option.getOrUndefined(clusterId)).map((each) => each.memberId)
+  )
+  if (Option.isNone(clusterId) || Quorum.isQuorum(status.configuration, (id) => id === node.id || own.has(id))) {
+    return undefined
+  }
+  const heir = others.find(({ formerClusters }) => formerClusters?.includes(clusterId.value) === true)
+  if (heir !== undefined) return { what: heir.clusterId, reason: givenUp(self, heir.name, heir.clusterId) }
+  const [only, ...more] = new Set(others.map((other) => other.clusterId))
+  const isElsewhere = others.length === answers.length && only !== undefined && only !== clusterId.value &&
+    more.length === 0
+  return isElsewhere ? { what: only, reason: misplaced(self, only) } : undefined
 })
 
 /** Writes this member's addresses into the configuration when they are not those it was started with. Addresses that it was not told stay. Logs why it cannot. */
@@ -182,6 +189,7 @@ export const admitPending = Effect.fnUntraced(function*(self: Self, node: Node):
     name: self.options.name,
     memberId: node.id
   } as const
+  const report = yield* Bootstrap.makeReporter
   yield* Rounds.until(Effect.gen(function*() {
     for (const name of self.record().pending) {
       const { configuration } = yield* node.status
@@ -189,11 +197,16 @@ export const admitPending = Effect.fnUntraced(function*(self: Self, node: Node):
       const isIn = configuration.members.some((member) => member.name === name)
       if (listed !== undefined && !isIn) {
         const answer = yield* Effect.option(Peers.ask(listed.peerAddress, request, Limits.probeTimeoutMillis))
+        if (Option.isSome(answer) && answer.value._tag === "Initialised") {
+          yield* report(
+            `${name} at ${listed.peerAddress} belongs to cluster ${answer.value.clusterId}: --force-new-cluster founded a second one here. Stop one of them, and start its members on empty directories`
+          )
+        }
         if (Option.isNone(answer) || answer.value._tag !== "Uninitialised" || answer.value.name !== name) continue
         const candidate = { peerAddress: listed.peerAddress, answer: answer.value }
         const done = yield* letIn(self, node, candidate).pipe(
           Effect.as(true),
-          Effect.catch((error) => Effect.as(Effect.logInfo(`${name} cannot be let in yet: ${error.message}`), false))
+          Effect.catch((error) => Effect.as(report(`${name} cannot be let in yet: ${error.message}`), false))
         )
         if (!done) continue
         yield* Effect.logInfo(`${name} has come and is let in`)

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import { TestClock } from "effect/testing"
+import * as Limits from "../src/Limits.ts"
 import { MemberRecord } from "../src/MemberRecord.ts"
 import * as Self from "../src/Self.ts"
 import { FakeCluster, isWaiting, settled } from "./FakeCluster.ts"
@@ -205,7 +206,9 @@ describe("founding", () => {
       const cluster = new FakeCluster(names)
       const second = yield* cluster.start("dkv-1")
       const first = yield* cluster.start("dkv-0", { forceNewCluster: true })
-      yield* TestClock.adjust("10 seconds")
+      yield* TestClock.adjust(Limits.forceAfterMillis - 10)
+      assert.isTrue(Option.isNone(first.self.record().clusterId), "the others may only be starting")
+      yield* TestClock.adjust(Limits.roundDelayMillisMax + Limits.probeTimeoutMillis)
       const record = yield* settled(first)
       assert.deepStrictEqual(Option.getOrThrow(record.founding).members.map((member) => member.name), [
         "dkv-0",
@@ -268,6 +271,20 @@ describe("coming back without a disk", () => {
       cluster.silent.add(records[0]!.memberId)
       const { joins } = yield* rejoins(cluster, again)
       assert.strictEqual(joins.length, 1)
+    }))
+
+  it.effect("waits when its former self was only not heard yet by a leader that was just elected", () =>
+    Effect.gen(function*() {
+      const { cluster, processes, records } = yield* founded
+      yield* cluster.kill(processes[0]!)
+      cluster.loseDisk("dkv-0")
+      cluster.silent.add(records[0]!.memberId)
+      const again = yield* cluster.start("dkv-0")
+      yield* TestClock.adjust("900 millis")
+      cluster.silent.delete(records[0]!.memberId)
+      yield* TestClock.adjust("1 minute")
+      assert.isTrue(isWaiting(again))
+      assert.deepStrictEqual(cluster.changes, [])
     }))
 
   it.effect("a disk lost twice leaves one learner, which replaces the voter", () =>

@@ -135,6 +135,13 @@ describe("the first listed member", () => {
     assert.match(reason(first(heard("b"), twin, force)), /same member id/)
   })
 
+  it("founds nothing if it is not the first listed, force or not", () => {
+    for (const forceNewCluster of [false, true]) {
+      const decision = decide("id-b", { ...options("b"), forceNewCluster }, [heard("a"), heard("c")])
+      assert.match(reason(decision), /waiting for a at .*, the first in --initial-cluster/)
+    }
+  })
+
   it("founds nothing beside a cluster that answers, force or not", () => {
     for (const forceNewCluster of [false, true]) {
       const decision = first(heard("b", uninitialised("b")), heard("c", initialised("c")), { forceNewCluster })

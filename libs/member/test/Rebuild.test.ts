@@ -1,9 +1,12 @@
 /** Whole members with damaged data, under virtual time. */
-import { AcknowledgedEntriesLost, Configuration, type RaftNode } from "@dkv/raft"
+import { AcknowledgedEntriesLost, Configuration, type RaftNode, StateMachine } from "@dkv/raft"
+import { Control, MemoryNetwork, PeerPortMemory } from "@dkv/transport"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Option, Stream } from "effect"
+import { Effect, Exit, Layer, Option, Stream } from "effect"
 import { TestClock } from "effect/testing"
+import * as ControlMessage from "../src/ControlMessage.ts"
 import { MemberRecord } from "../src/MemberRecord.ts"
+import * as Peers from "../src/Peers.ts"
 import { isUp, listen, listOf, makeFaultyDisk, passing, services, stop, until, world } from "./Members.ts"
 import type { FaultyDisk, Running } from "./Members.ts"
 
@@ -28,7 +31,7 @@ const read = (member: Running, key: string, consistency: "linearizable" | "stale
 
 /** A cluster of `names`, each on a disk that can be damaged, with something written. */
 const founded = Effect.fnUntraced(function*(names: ReadonlyArray<string>) {
-  const { loopback, start } = yield* world
+  const { loopback, network, start } = yield* world
   const list = listOf(names)
   const disks = yield* Effect.forEach(names, () => makeFaultyDisk)
   const members = yield* Effect.forEach(names, (name, at) => start(name, list, { disk: disks[at]! }))
@@ -39,7 +42,19 @@ const founded = Effect.fnUntraced(function*(names: ReadonlyArray<string>) {
     members[at] = yield* start(names[at]!, list, { disk: disks[at]! })
     return members[at]
   })
-  return { again, disks, loopback, members }
+  const port = PeerPortMemory.layer({ address: "asker:2380" })
+  const asker = yield* Layer.build(Layer.provide(Control.Control.layer, port)).pipe(
+    Effect.provideService(MemoryNetwork.MemoryNetwork, network)
+  )
+  /** Asks for the first entries, and succeeds with why they are not given. */
+  const fetch = Effect.fnUntraced(function*(address: string) {
+    const clusterId = Option.getOrThrow(Option.getOrThrow(disks[0]!.record()).clusterId)
+    const request = { _tag: "Fetch", version: ControlMessage.version, clusterId, from: 1, to: 15 } as const
+    const asked = Peers.ask(address, request, 1000).pipe(Effect.provideContext(asker))
+    const answer = yield* passing(Effect.orDie(asked))
+    return answer._tag === "Refused" ? answer.message : answer._tag
+  })
+  return { again, disks, fetch, loopback, members }
 })
 
 const idOf = (disk: FaultyDisk) => Option.getOrThrow(disk.record()).memberId
@@ -59,6 +74,13 @@ const segment = "/data/log/00000000000000000001.log"
 
 const rot = ({ memory }: FaultyDisk, at: number, length: number) => {
   for (let offset = at; offset < at + length; offset++) memory.rot(segment, offset, 0x55)
+}
+
+/** One byte of the entry that has `key` in it. */
+const rotEntry = ({ memory }: FaultyDisk, key: string) => {
+  const at = Buffer.from(memory.content(segment)).indexOf(key)
+  assert.isAtLeast(at, 0, `${key} is in the log`)
+  memory.rot(segment, at, 1)
 }
 
 const loseLog = ({ disk }: FaultyDisk) => Effect.orDie(disk.remove("/data/log"))
@@ -353,21 +375,54 @@ describe("a damaged log", () => {
 
   it.effect("that only another member's question brings to light is no longer voted with", () =>
     Effect.gen(function*() {
-      const { again, disks, members } = yield* founded(names)
-      yield* stop(members[2]!)
-      disks[2]!.memory.rot(segment, 900, 1)
-      rot(disks[0]!, 600, 600)
-      const { node } = yield* services(members[0]!)
-      const anew = Stream.filter(node.events, (event) => event._tag === "Role" && event.role === "Follower")
-      const noticed = yield* Effect.forkChild(Stream.runHead(anew), { startImmediately: true })
-      yield* until(isBack(yield* again(2), 3))
-      yield* passing(Fiber.join(noticed))
+      const { disks, fetch, members } = yield* founded(names)
+      rotEntry(disks[0]!, "k10")
+      assert.match(yield* fetch("dkv-0:2380"), /dkv-0 cannot read its log: .* is damaged/)
+      yield* until(Effect.map(fetch("dkv-0:2380"), (answer) => !answer.includes("cannot read its log")))
       yield* until(isBack(members[0]!, 3))
-      assert.deepStrictEqual(yield* passing(read(members[0]!, "k7")), ["v7"])
+      assert.deepStrictEqual(yield* passing(read(members[0]!, "k10")), ["v10"])
     }))
 })
 
 describe("what is no damage", () => {
+  it.effect("ends the part that the member takes, at once and for everybody who asks it", () =>
+    Effect.gen(function*() {
+      const { disks, members } = yield* founded(names)
+      const { client, dkv, node } = yield* services(members[0]!)
+      yield* until(Effect.gen(function*() {
+        if ((yield* dkv.status).role === "Leader") return true
+        yield* Effect.ignore(passing(node.transferLeadership(Option.some(dkv.memberId))))
+        return false
+      }))
+      disks[0]!.damageState("reads", new StateMachine.StateMachineError({ reason: "Io", message: "the disk is gone" }))
+      yield* passing(Effect.flip(read(members[0]!, "k3", "stale")))
+      const reason = yield* passing(Effect.flip(dkv.stopped))
+      assert.include(reason.message, "the disk is gone")
+      const status = yield* dkv.status
+      assert.deepStrictEqual([status.role, status.leader], ["Learner", Option.none()])
+      const refused = yield* passing(Effect.flip(write(members[0]!, "late", "no")))
+      assert.match(refused.message, /dkv-0 has stopped: .*the disk is gone/)
+      assert.strictEqual((yield* passing(Effect.flip(client.get("k3")))).reason, "Unavailable")
+      const [, other] = members
+      yield* until(Effect.map(
+        Effect.flatMap(services(other!), ({ dkv }) => dkv.status),
+        ({ leader }) => Option.isSome(leader) && leader.value !== dkv.memberId
+      ))
+      assert.deepStrictEqual(yield* passing(read(other!, "k3")), ["v3"])
+    }))
+
+  it.effect("and keeps a member from answering what another one asks of its log, concerns nobody else", () =>
+    Effect.gen(function*() {
+      const { disks, fetch, members } = yield* founded(names)
+      const { dkv } = yield* services(members[0]!)
+      const stopped = yield* Effect.forkChild(Effect.flip(dkv.stopped), { startImmediately: true })
+      disks[0]!.memory.fail("read", 1)
+      assert.match(yield* fetch("dkv-0:2380"), /dkv-0 cannot read its log: /)
+      yield* TestClock.adjust("10 seconds")
+      assert.isTrue(yield* isBack(members[0]!, 3))
+      assert.isUndefined(stopped.pollUnsafe())
+    }))
+
   it.effect("stops the member as before", () =>
     Effect.gen(function*() {
       const { again, disks, members } = yield* founded(["dkv-0"])

@@ -3,8 +3,10 @@ import { Control } from "@dkv/transport"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
+import * as Limits from "../src/Limits.ts"
 import * as Upkeep from "../src/Upkeep.ts"
 import { FakeCluster, settled } from "./FakeCluster.ts"
+import type { Process } from "./FakeCluster.ts"
 
 const names = ["dkv-0", "dkv-1", "dkv-2"]
 
@@ -88,5 +90,32 @@ describe("a member that hears no leader", () => {
       yield* remove
       yield* TestClock.adjust("1 minute")
       assert.isFalse(yield* hasStopped)
+    }))
+
+  it.effect("stops when others have taken its cluster over, unless a quorum of it answers", () =>
+    Effect.gen(function*() {
+      const cluster = new FakeCluster(names)
+      const processes = yield* Effect.forEach(names, (name) => cluster.start(name))
+      yield* TestClock.adjust("10 seconds")
+      const [heir, , own] = processes as [Process, Process, Process]
+      const { memberId } = own.self.record()
+      yield* heir.self.update((record) => ({
+        ...record,
+        clusterId: Option.some("00000000000000aa"),
+        formerClusters: Option.toArray(record.clusterId)
+      }))
+      const status = Effect.sync(() => ({ ...cluster.status(memberId), leader: Option.none() }))
+      const watch = yield* Effect.forkChild(
+        Effect.flip(Upkeep.watchRemoval(own.self, { ...cluster.node(memberId), status }, 1000)).pipe(
+          Effect.provideService(Control.Control, own.control)
+        )
+      )
+      yield* TestClock.adjust("1 minute")
+      assert.isUndefined(watch.pollUnsafe(), "with the second one it is a majority")
+      cluster.filter = (_, to) => to !== "dkv-1:2380"
+      yield* TestClock.adjust(Limits.removalCheckMillis + Limits.probeTimeoutMillis)
+      assert.isUndefined(watch.pollUnsafe(), "it may be back in a moment")
+      yield* TestClock.adjust("10 seconds")
+      assert.match((yield* Fiber.join(watch)).message, /dkv-2 .* was given up: dkv-0 has taken its cluster over/)
     }))
 })

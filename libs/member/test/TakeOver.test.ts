@@ -101,6 +101,28 @@ describe("taking a cluster over", () => {
       assert.match(why.message, /dkv-0 .* was given up: dkv-1 has taken its cluster over.*remove its data directory/)
     }))
 
+  it.effect("stops nobody who finds a quorum of the old cluster, leader or not", () =>
+    Effect.gen(function*() {
+      const { disks, start } = yield* lost
+      yield* takeOver(disks[1]!)
+      yield* until(isUp(yield* start(1)))
+      for (let round = 0; round < 4; round++) {
+        const members = yield* Effect.forEach([0, 2], start)
+        for (const member of members) yield* until(isUp(member))
+        const all = yield* Effect.forEach(members, services)
+        const stops = yield* Effect.forEach(all, ({ dkv }) =>
+          Effect.forkChild(Effect.flip(dkv.stopped), { startImmediately: true }))
+        yield* until(Effect.map(
+          Effect.forEach(all, ({ dkv }) =>
+            dkv.status),
+          (found) => found.some(({ role }) => role === "Leader")
+        ))
+        yield* TestClock.adjust("10 seconds")
+        for (const stopped of stops) assert.isUndefined(stopped.pollUnsafe())
+        for (const member of members) yield* stop(member)
+      }
+    }))
+
   it.effect("is refused for an empty directory, for damaged data, and for data that was being rebuilt", () =>
     Effect.gen(function*() {
       const empty = yield* Effect.flip(inspect(yield* makeFaultyDisk))
