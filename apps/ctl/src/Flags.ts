@@ -13,9 +13,6 @@ const file = (name: string, variable: string, description: string) =>
     Flag.optional
   )
 
-const items = (texts: ReadonlyArray<string>): ReadonlyArray<string> =>
-  texts.flatMap((each) => each.split(",")).map((each) => each.trim()).filter((each) => each !== "")
-
 const formats = ["simple", "json", "table"] as const
 
 export const shared = {
@@ -29,7 +26,6 @@ export const shared = {
     ),
     Flag.atLeast(1),
     Flag.withFallbackConfig(Config.map(Config.String("DKVCTL_ENDPOINT"), (value) => [value])),
-    Flag.map(items),
     Flag.withDefault([])
   ),
   cert: file("cert", "DKVCTL_CERT", "Client certificate"),

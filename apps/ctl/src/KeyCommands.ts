@@ -83,7 +83,7 @@ export const set = Command.make(
       const bytes = yield* keyBytes(given.key)
       const value = given.value === "-"
         ? yield* Effect.flatMap(Screen, (screen) => screen.readAll)
-        : Text.encode(given.value)
+        : yield* argumentBytes("the value", given.value, ": give - and the bytes on the input")
       const { revision } = yield* cluster.put(bytes, value)
       yield* Answer.printChange(format, Answer.changed(revision, Option.none()))
     }))
@@ -155,10 +155,12 @@ export const range = Command.make(
       if (Option.isSome(given.prefix) && Option.isSome(given.from)) {
         return yield* new UsageError({ message: "--prefix and FROM exclude each other: give one of them" })
       }
-      const bounds = Option.isSome(given.prefix) ? prefixBounds(Text.encode(given.prefix.value)) : {
-        key: boundOf(given.from, first),
-        end: boundOf(given.to, behindAll)
-      }
+      const bounds = Option.isSome(given.prefix) ?
+        prefixBounds(yield* argumentBytes("the prefix", given.prefix.value, "")) :
+        {
+          key: yield* boundOf("FROM", given.from, first),
+          end: yield* boundOf("TO", given.to, behindAll)
+        }
       const options = { limit, reverse: given.reverse, consistency: yield* consistencyOf(given) }
       const print = (kvs: ReadonlyArray<Operation.KeyValue>, revision: number) =>
         Answer.print(format, Answer.keyValues(kvs, revision))
@@ -190,14 +192,26 @@ export const range = Command.make(
 const keyBytes = (text: string): Effect.Effect<Uint8Array, UsageError> =>
   text === ""
     ? Effect.fail(new UsageError({ message: "the key is empty: give one with at least one character" }))
+    : argumentBytes("the key", text, "")
+
+/** Bytes that are not UTF-8 have become replacement characters before the program sees them. */
+const argumentBytes = (what: string, text: string, advice: string): Effect.Effect<Uint8Array, UsageError> =>
+  text.includes("\ufffd")
+    ? Effect.fail(
+      new UsageError({ message: `${what} has bytes that are not UTF-8, which an argument cannot carry${advice}` })
+    )
     : Effect.succeed(Text.encode(text))
 
 const first = Uint8Array.of(0)
 /** Behind every key that a member takes. */
 const behindAll = new Uint8Array(Limits.keyBytesMax + 1).fill(0xff)
 
-const boundOf = (given: Option.Option<string>, otherwise: Uint8Array): Uint8Array =>
-  Option.match(given, { onNone: () => otherwise, onSome: (text) => text === "" ? otherwise : Text.encode(text) })
+const boundOf = (
+  what: string,
+  given: Option.Option<string>,
+  otherwise: Uint8Array
+): Effect.Effect<Uint8Array, UsageError> =>
+  Option.isNone(given) || given.value === "" ? Effect.succeed(otherwise) : argumentBytes(what, given.value, "")
 
 export const prefixBounds = (prefix: Uint8Array): { readonly key: Uint8Array; readonly end: Uint8Array } => {
   let length = prefix.length

@@ -30,6 +30,13 @@ export const list = Command.make(
   Command.withExamples([{ command: "dkvctl member-list -w table", description: "As a table" }])
 )
 
+const whatNext = ({ autoPromote, role }: { readonly autoPromote: boolean; readonly role: string }): string =>
+  role !== "learner"
+    ? ""
+    : autoPromote
+    ? ", and becomes a voter once it has caught up"
+    : "; member-promote makes it a voter"
+
 export const join = Command.make(
   "member-join",
   {
@@ -79,8 +86,7 @@ export const join = Command.make(
         format,
         Answer.member(
           joined,
-          `${joined.name} (${joined.id}) is a learner now` +
-            (given.learner ? "; member-promote makes it a voter" : ", and becomes a voter once it has caught up")
+          `${joined.name} (${joined.id}) is a ${joined.role} now${whatNext(joined)}`
         )
       )
     }))

@@ -43,9 +43,14 @@ export const fromGiven = (given: Given): Result.Result<Settings, UsageError> =>
 
 const wrong = (message: string) => Result.fail(new UsageError({ message }))
 
+const items = (texts: ReadonlyArray<string>): ReadonlyArray<string> =>
+  texts.flatMap((each) => each.split(",")).map((each) => each.trim()).filter((each) => each !== "")
+
 const endpoints = (given: ReadonlyArray<string>): Result.Result<ReadonlyArray<string>, UsageError> => {
   const all: Array<string> = []
-  for (const text of given.length === 0 ? [defaultEndpoint] : given) {
+  const named = given.length === 0 ? [defaultEndpoint] : items(given)
+  if (named.length === 0) return wrong(`--endpoint names nobody: write HOST:PORT, for example ${defaultEndpoint}`)
+  for (const text of named) {
     const address = Address.parse(text)
     if (address === undefined || address.port === 0) {
       return wrong(`--endpoint "${text}" is no address: write HOST:PORT, for example ${defaultEndpoint}`)

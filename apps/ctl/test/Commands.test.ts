@@ -236,6 +236,15 @@ describe("members", () => {
       ])
     }))
 
+  it.effect("join says how the member is in, whatever was asked for", () =>
+    Effect.gen(function*() {
+      const cluster = new FakeCluster()
+      const join = ["member-join", "dkv-3", "localhost:2383"]
+      assert.match((yield* type(cluster, join)).text, /is a learner now, and becomes a voter once it has caught up\n$/)
+      cluster.joinedAs = "voter"
+      assert.match((yield* type(cluster, join)).text, /is a voter now\n$/)
+    }))
+
   it.effect("take any priority of 32 bits", () =>
     Effect.gen(function*() {
       for (const priority of [-(2 ** 31), 2 ** 31 - 1]) {
@@ -313,7 +322,13 @@ describe("exit codes", () => {
     [["get", "k", "--nonsense"], /--nonsense/],
     [["-w", "xml", "get", "k"], /xml/],
     [["--endpoint=nowhere", "get", "k"], /--endpoint "nowhere" is no address/],
+    [["--endpoint=", "get", "k"], /--endpoint names nobody: write HOST:PORT/],
+    [["--endpoint", " , ", "set", "k", "v"], /--endpoint names nobody/],
     [["--timeout=soon", "get", "k"], /--timeout "soon" is no time/],
+    [["set", "\ufffd", "v"], /the key has bytes that are not UTF-8/],
+    [["set", "k", "\ufffd"], /the value has bytes that are not UTF-8.*give - and the bytes on the input/],
+    [["range", "--prefix=\ufffd"], /the prefix has bytes that are not UTF-8/],
+    [["range", "a", "b\ufffd"], /TO has bytes that are not UTF-8/],
     [["range", "--limit=0"], /--limit 0/],
     [["range", "a", "--prefix=b"], /exclude each other/],
     [["get", "k", "--max-staleness=soon"], /--max-staleness "soon" is no time/],

@@ -59,6 +59,7 @@ export class FakeCluster {
   /** Why the member that answers does not serve. */
   fenced: string | undefined
   settings: Settings | undefined
+  joinedAs: "learner" | "voter" = "learner"
 
   private readonly answer = <A>(value: () => A): Effect.Effect<A, ClusterError> =>
     Effect.suspend(() => this.failure === undefined ? Effect.succeed(value()) : Effect.fail(this.failure))
@@ -95,7 +96,12 @@ export class FakeCluster {
     join: (join) =>
       this.answer(() => {
         this.calls.push(["join", join])
-        return new Admin.MemberView({ ...memberView(3, false), name: join.name, role: "learner" })
+        return new Admin.MemberView({
+          ...memberView(3, false),
+          name: join.name,
+          role: this.joinedAs,
+          autoPromote: !join.learnerOnly
+        })
       }),
     leave: (member, force) => this.answer(() => (this.calls.push(["leave", member, force]), listView)),
     promote: (member, force) => this.answer(() => (this.calls.push(["promote", member, force]), listView)),

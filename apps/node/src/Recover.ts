@@ -58,6 +58,11 @@ export const price = ({ inspection: { applied, configuration, lastIndex }, membe
   ].filter((line) => lastIndex > applied.index || !line.startsWith("- What nobody")).join("\n")
 }
 
+/** An earlier run has written the decision down, and did not come to its end. */
+export const decided = ({ name }: Survivor): string =>
+  `It is decided already that ${name} goes on alone: this completes it, and so does the next start of ${name}. ` +
+  "Do not recover another survivor: there would be two clusters."
+
 const confirm = Effect.fnUntraced(function*(name: string) {
   if (!process.stdin.isTTY) {
     return yield* new UsageError({ message: "add --yes to carry this out, or --dry-run to only look" })
@@ -84,13 +89,20 @@ export const command = Command.make(
         new RecoverError({ message: error.message, cause: error })
       )
       const { survivor, takeOver } = yield* failed(NodeTakeOver.open(directory))
-      yield* Console.log(`${found(survivor)}\n\n${price(survivor)}\n`)
+      yield* Console.log(`${found(survivor)}\n\n${survivor.isDecided ? decided(survivor) : price(survivor)}\n`)
       if (dryRun) return
-      if (!yes && !(yield* confirm(survivor.name))) {
+      if (!yes && !survivor.isDecided && !(yield* confirm(survivor.name))) {
         yield* Console.log("nothing was changed")
         return
       }
-      const clusterId = yield* failed(takeOver)
+      const clusterId = yield* Effect.mapError(
+        takeOver,
+        (error) =>
+          new RecoverError({
+            message: `${error.message}. Look again with --dry-run: it tells whether this was decided already`,
+            cause: error
+          })
+      )
       yield* Console.log(
         `${survivor.name} is the only member of cluster ${clusterId} now: start it as always, and let others in with dkvctl member-join`
       )

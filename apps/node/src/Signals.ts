@@ -6,18 +6,20 @@ const signalNumbers = { SIGINT: 2, SIGTERM: 15 } as const
 
 /**
  * Runs `program` and exits with its code. The first SIGTERM or SIGINT interrupts it and waits for its finalizers, the second ends the process at once,
- * and so does the end of patience, with code 1.
+ * and so does the end of patience, with code 1. To be interrupted is how a `service` ends well; anything else has not been done.
  */
-export const runMain = (program: Effect.Effect<number>): void => {
-  let stopping = false
+export const runMain = (program: Effect.Effect<number>, service: boolean): void => {
+  let stopping: number | undefined
   const fiber = Effect.runFork(program)
   fiber.addObserver((exit) => {
-    process.exit(Exit.isSuccess(exit) ? exit.value : stopping && Exit.hasInterrupts(exit) ? 0 : 1)
+    if (Exit.isSuccess(exit)) process.exit(exit.value)
+    if (stopping === undefined || !Exit.hasInterrupts(exit)) process.exit(1)
+    process.exit(service ? 0 : 128 + stopping)
   })
   for (const [signal, number] of Object.entries(signalNumbers)) {
     process.on(signal, () => {
-      if (stopping) process.exit(128 + number)
-      stopping = true
+      if (stopping !== undefined) process.exit(128 + number)
+      stopping = number
       setTimeout(() => {
         process.stderr.write(`dkv: did not stop within ${stopMillisMax} ms and is ended\n`)
         process.exit(1)

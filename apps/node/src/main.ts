@@ -2,4 +2,5 @@
 import { run } from "./Program.ts"
 import { runMain } from "./Signals.ts"
 
-runMain(run(process.argv.slice(2)))
+const args = process.argv.slice(2)
+runMain(run(args), args[0] !== "recover")

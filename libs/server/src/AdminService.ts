@@ -23,7 +23,11 @@ export const layer = Admin.group.toLayer(Effect.gen(function*() {
       const present = (yield* node.status).configuration.members.find((each) =>
         each.name === name && each.peerAddress === peerAddress
       )
-      if (present !== undefined) return viewOf(yield* node.status, present)
+      if (present !== undefined) {
+        const view = viewOf(yield* node.status, present)
+        const contradiction = contradictionOf(asked, view)
+        return contradiction === undefined ? view : yield* refuse("Conflict", `${name} is in already, ${contradiction}`)
+      }
       const candidate = Option.isSome(id)
         ? { id: yield* checkId(id.value), clientAddress, witness: asked.witness }
         : yield* admission.identify(name, peerAddress)
@@ -48,7 +52,7 @@ export const layer = Admin.group.toLayer(Effect.gen(function*() {
     }),
     MemberLeave: Effect.fnUntraced(function*({ force, member, timeoutMillis }) {
       const deadline = yield* confirm(node, timeoutMillis)
-      const id = yield* find(node, member)
+      const { id } = yield* findOnly(node, member)
       yield* change(node, { _tag: "Leave", id, force }, deadline)
       // the one that left may be this one, and could not confirm anything any more
       const { isJoint, leader, members } = yield* list
@@ -56,7 +60,7 @@ export const layer = Admin.group.toLayer(Effect.gen(function*() {
     }),
     MemberPromote: Effect.fnUntraced(function*({ force, member, timeoutMillis }) {
       const deadline = yield* confirm(node, timeoutMillis)
-      const id = yield* find(node, member)
+      const { id } = yield* findStaying(node, member)
       yield* change(node, { _tag: "Promote", id, force }, deadline)
       yield* catchUp(node, deadline)
       return yield* list
@@ -178,6 +182,30 @@ const findStaying = Effect.fnUntraced(function*(node: Node, nameOrId: string) {
   const { configuration } = yield* node.status
   return configuration.members.find((each) => each.replaces === found.id) ?? found
 })
+
+/** Whoever takes a member out while it is rebuilt has to say which: the one that leaves then, or the one that comes, which would bring it back. */
+const findOnly = Effect.fnUntraced(function*(node: Node, nameOrId: string) {
+  const found = yield* findMember(node, nameOrId)
+  const { configuration } = yield* node.status
+  const heir = configuration.members.find((each) => each.replaces === found.id)
+  if (found.id === nameOrId || heir === undefined) return found
+  return yield* refuse(
+    "Conflict",
+    `${nameOrId} is being rebuilt: ${heir.id} is to replace ${found.id}. Take ${heir.id} out first, by its id, then ${nameOrId}`
+  )
+})
+
+/** What a member that is in already is, other than asked. What it says of its own client address counts. */
+const contradictionOf = (
+  asked: { readonly id: Option.Option<string>; readonly learnerOnly: boolean; readonly witness: boolean },
+  { autoPromote, id, role }: Admin.MemberView
+): string | undefined => {
+  if (Option.isSome(asked.id) && asked.id.value !== id) return `under the id ${id}`
+  if (asked.witness && role === "voter") return "and holds data: it is no witness"
+  if (asked.learnerOnly && role !== "learner") return `as a ${role}: a voter does not become a learner again`
+  if (asked.learnerOnly && autoPromote) return "as a learner that becomes a voter by itself: take it out first"
+  return undefined
+}
 
 const find = (node: Node, nameOrId: string): Effect.Effect<MemberId, Admin.AdminError> =>
   Effect.map(findMember(node, nameOrId), ({ id }) => id)

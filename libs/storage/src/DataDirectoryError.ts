@@ -18,7 +18,7 @@ export class DataDirectoryError extends Schema.TaggedError<DataDirectoryError>()
 export const fromDisk = (error: DiskError): DataDirectoryError =>
   new DataDirectoryError({
     reason: error.reason === "Full" || error.reason === "Locked" ? error.reason : "Io",
-    message: error.message,
+    message: error.reason === "Locked" ? `${error.message}: end that one, or choose another directory` : error.message,
     path: error.path,
     cause: error
   })

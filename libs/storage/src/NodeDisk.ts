@@ -203,9 +203,7 @@ const lock = Effect.fnUntraced(function*(path: string) {
     return yield* new DiskError({
       reason: "Locked",
       path,
-      message: `${parentOf(path)} is in use by process ${
-        /^\d+$/.test(holder) ? holder : "(unknown)"
-      }: stop it, or choose another directory`
+      message: `${parentOf(path)} is in use by process ${/^\d+$/.test(holder) ? holder : "(unknown)"}`
     })
   }
   const file = makeFile(path, fd, false)

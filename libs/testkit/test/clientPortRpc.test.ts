@@ -171,12 +171,13 @@ describe("a rare call", () => {
       assert.deepStrictEqual(asked, [{ _tag: "Update", id: me, peerAddress, clientAddress, priority: -2 }])
     }).pipe(Effect.scoped))
 
-  it.live("for an update of a member that is being rebuilt changes the one that comes, and by its id the one that leaves", () =>
-    Effect.gen(function*() {
+  describe("about a member that is being rebuilt", () => {
+    const [old, coming] = ["0000000000000002", "0000000000000003"]
+    /** What raft was asked for, by the id that it was about. */
+    const rebuilding = Effect.gen(function*() {
       const asked: Array<unknown> = []
       const { configuration } = status
       const [member] = configuration.members
-      const [old, coming] = ["0000000000000002", "0000000000000003"]
       const leaving = { ...member!, id: old, name: "b" }
       const members = [member!, leaving, { ...leaving, id: coming, replaces: old }]
       const client = yield* call(
@@ -191,10 +192,64 @@ describe("a rare call", () => {
           }
         })
       )
-      for (const member of ["b", old, coming]) {
-        yield* client.MemberUpdate({ member, changes: { priority: 5 }, timeoutMillis: 1000 })
+      return { asked, client }
+    })
+    const patience = { force: false, timeoutMillis: 1000 }
+
+    it.live("an update, or a promotion, is meant for the one that comes, and by its id for the one that leaves", () =>
+      Effect.gen(function*() {
+        const { asked, client } = yield* rebuilding
+        for (const member of ["b", old, coming]) {
+          yield* client.MemberUpdate({ member, changes: { priority: 5 }, timeoutMillis: 1000 })
+          yield* client.MemberPromote({ member, ...patience })
+        }
+        assert.deepStrictEqual(asked, [coming, coming, old, old, coming, coming])
+      }).pipe(Effect.scoped))
+
+    it.live("taking it out by its name is refused with both ids: the one that comes would bring it back", () =>
+      Effect.gen(function*() {
+        const { asked, client } = yield* rebuilding
+        const refused = yield* Effect.flip(client.MemberLeave({ member: "b", ...patience }))
+        check(refused, "Conflict", `b is being rebuilt: ${coming} is to replace ${old}`)
+        for (const member of [coming, old]) yield* client.MemberLeave({ member, ...patience })
+        assert.deepStrictEqual(asked, [coming, old])
+      }).pipe(Effect.scoped))
+  })
+
+  it.live("to let in who is in already says how it is in, and is a conflict where something else was asked for", () =>
+    Effect.gen(function*() {
+      const { configuration } = status
+      const [voter] = configuration.members
+      const learner = { ...voter!, id: "0000000000000002", name: "b", peerAddress: "b:2380", autoPromote: true }
+      const client = yield* call(
+        yield* open({
+          node: {
+            status: Effect.succeed({
+              ...status,
+              configuration: { ...configuration, members: [voter!, learner], voters: [me] }
+            })
+          }
+        })
+      )
+      const plain = {
+        id: Option.none<string>(),
+        clientAddress: "",
+        learnerOnly: false,
+        witness: false,
+        timeoutMillis: 1000
       }
-      assert.deepStrictEqual(asked, [coming, old, coming])
+      const asB = { ...plain, name: "b", peerAddress: "b:2380" }
+      const asA = { ...plain, name: voter!.name, peerAddress: voter!.peerAddress }
+      const { autoPromote, role } = yield* client.MemberJoin(asB)
+      assert.deepStrictEqual([role, autoPromote], ["learner", true])
+      assert.strictEqual((yield* client.MemberJoin({ ...asA, id: Option.some(me) })).role, "voter")
+      const refusals = [
+        [{ ...asB, learnerOnly: true }, /b is in already, as a learner that becomes a voter by itself/],
+        [{ ...asB, id: Option.some("0000000000000009") }, /under the id 0000000000000002/],
+        [{ ...asA, learnerOnly: true }, /as a voter: a voter does not become a learner again/],
+        [{ ...asA, witness: true }, /and holds data: it is no witness/]
+      ] as const
+      for (const [asked, message] of refusals) check(yield* Effect.flip(client.MemberJoin(asked)), "Conflict", message)
     }).pipe(Effect.scoped))
 
   for (const reason of changes) {

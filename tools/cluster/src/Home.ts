@@ -3,7 +3,7 @@
  * processes that are running, so that those of a runner that was killed are found again.
  */
 import { Disk } from "@dkv/storage"
-import { Effect, FileSystem, Option, Schema } from "effect"
+import { Effect, FileSystem, Option, Schema, Semaphore } from "effect"
 import type { Board } from "./Board.ts"
 import * as Limits from "./Limits.ts"
 import { ClusterError } from "./Plan.ts"
@@ -43,11 +43,21 @@ export const open = Effect.fnUntraced(function*(plan: Plan, say: Board["say"]) {
   yield* checkMembers(plan)
 
   const pids = new Map<string, number>()
-  const notePid: Home["notePid"] = (name, pid) => {
-    if (Option.isSome(pid)) pids.set(name, pid.value)
-    else pids.delete(name)
-    return Effect.orDie(fs.writeFileString(runningFile, JSON.stringify(Object.fromEntries(pids)), { mode: 0o600 }))
-  }
+  const oneAtATime = yield* Semaphore.make(1)
+  // Without it the members run all the same; only a runner that is killed does not find them again.
+  const notePid: Home["notePid"] = (name, pid) =>
+    oneAtATime.withPermit(Effect.suspend(() => {
+      if (Option.isSome(pid)) pids.set(name, pid.value)
+      else pids.delete(name)
+      const draft = `${runningFile}.new`
+      return Effect.catch(
+        Effect.andThen(
+          fs.writeFileString(draft, JSON.stringify(Object.fromEntries(pids)), { mode: 0o600 }),
+          fs.rename(draft, runningFile)
+        ),
+        (error) => say(`${runningFile} could not be written: ${error.message}`)
+      )
+    }))
   const home: Home = { notePid }
   return home
 })
