@@ -16,6 +16,8 @@ export interface PendingChange {
   readonly wish: ChangeWish
   readonly deadline: number
   readonly answer: (refusal: ChangeReason | undefined, leader: MemberId) => void
+  /** Another member's, which waits for a leader itself. */
+  readonly isForwarded: boolean
   /** Whether the leader may have it already. */
   underWay: boolean
   forwardedTo: MemberId
@@ -40,7 +42,7 @@ export class Changes {
     return this.pending.size
   }
 
-  add(wish: ChangeWish, deadline: number, answer: PendingChange["answer"]): void {
+  add(wish: ChangeWish, deadline: number, answer: PendingChange["answer"], isForwarded = false): void {
     if (this.isStopped) return answer("Stopped", "")
     if (this.pending.size >= Limits.changesMax) return answer("Busy", "")
     const change: PendingChange = {
@@ -48,6 +50,7 @@ export class Changes {
       wish,
       deadline,
       answer,
+      isForwarded,
       underWay: false,
       forwardedTo: "",
       retryAt: 0
@@ -68,8 +71,9 @@ export class Changes {
     return taken.filter((change) => this.pending.has(change.id))
   }
 
-  /** What cannot be done now without being wrong later is tried again until the deadline. */
+  /** What cannot be done now without being wrong later is tried again until the deadline, by the member that it was asked of. */
   park(change: PendingChange, now: number): void {
+    if (change.isForwarded) return this.settle(change.id, "NoLeader", "")
     change.forwardedTo = ""
     change.underWay = false
     change.retryAt = now + Limits.retryMillis

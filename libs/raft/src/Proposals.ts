@@ -46,6 +46,8 @@ export interface Group {
   readonly arrivedAt: number
   readonly deadline: number
   readonly answer: (exit: Exit.Exit<ReadonlyArray<Answer>, RaftError>) => void
+  /** Another member's: it waits for a leader there, which may hear of one when this member never does. */
+  readonly isForwarded: boolean
   /** Position in the log, once appended here. */
   firstIndex: LogIndex
   term: Term
@@ -93,7 +95,8 @@ export class Proposals {
     purpose: Purpose,
     now: number,
     deadline: number,
-    answer: Group["answer"]
+    answer: Group["answer"],
+    isForwarded = false
   ): RaftError | undefined {
     if (this.isStopped) return stopped()
     if (typeof purpose !== "string" && !Session.isSound(purpose)) {
@@ -126,6 +129,7 @@ export class Proposals {
       arrivedAt: now,
       deadline,
       answer,
+      isForwarded,
       firstIndex: 0,
       term: 0,
       forwardedTo: "",
@@ -161,10 +165,13 @@ export class Proposals {
     return group
   }
 
-  /** No leader to give it to: wait for one. */
+  /** No leader to give it to: wait for one, or let its own member do so. */
   park(id: number, now: number): void {
     const group = this.groups.get(id)
     if (group === undefined) return
+    if (group.isForwarded) {
+      return this.fail(group, "NoLeader", "No leader is known here; nothing was appended, try again.")
+    }
     if (group.forwardedTo !== "") {
       this.groups.delete(id)
       group.id = this.nextId++

@@ -29,7 +29,8 @@ export const receive = (member: Member, from: MemberId, bytes: Uint8Array, time:
         message.purpose,
         time,
         time + message.timeoutMillis,
-        answer
+        answer,
+        true
       )
       if (refused !== undefined) send({ _tag: "ForwardFailed", id, reason: refused.reason, message: refused.message })
       member.deadlinesWakeup.ringUnsafe()
@@ -58,7 +59,8 @@ export const receive = (member: Member, from: MemberId, bytes: Uint8Array, time:
             id,
             refusal: refusal === "Busy" ? "Pending" : refusal === "Stopped" ? "NoLeader" : refusal,
             leader
-          })])
+          })]),
+        true
       )
       member.deadlinesWakeup.ringUnsafe()
       return

@@ -57,6 +57,31 @@ describe("forwarding", () => {
       assert.strictEqual(ids.size, 2)
     }))
 
+  it.effect("what reaches a member without a leader goes back at once: one that left would wait for one in vain, and the caller with it", () =>
+    Effect.gen(function*() {
+      const cluster = yield* Cluster.make([1, 2, 3])
+      const former = yield* cluster.elected
+      const [asking] = followersOf(cluster, former)
+      yield* passing(former.node.changeMembership({ _tag: "Leave", id: former.id, force: false }))
+      yield* TestClock.adjust(5000)
+      assert.isTrue((yield* former.node.status).removed)
+      const told: Array<string> = []
+      cluster.network.filter = (from, to, frame) => {
+        if (from !== former.id || to !== asking!.id) return true
+        const answer = Codec.decode(frame)
+        if (answer._tag === "ForwardFailed") told.push(answer.reason)
+        if (answer._tag === "ChangeAnswer") told.push(String(answer.refusal))
+        return true
+      }
+      const { onFrame } = cluster.network.handlers.get(former.id)!
+      const later = { id: 1, timeoutMillis: 60_000 }
+      const commands = [bytes("a")]
+      onFrame(asking!.id, "raft", Codec.encode({ _tag: "Forward", ...later, purpose: "Commands", commands }))
+      onFrame(asking!.id, "raft", Codec.encode({ _tag: "ChangeRequest", ...later, wish: { _tag: "Transfer", to: "" } }))
+      yield* TestClock.adjust(100)
+      assert.deepStrictEqual(told, ["NoLeader", "NoLeader"])
+    }))
+
   it.effect("what the leader refuses is refused to the caller, with the leader's reason", () =>
     Effect.gen(function*() {
       const cluster = yield* Cluster.make([1, 2, 3])
