@@ -55,9 +55,11 @@ export class Healing<Services> {
     return present.length === 0 ? this.core : present
   }
 
-  /** The core has a leader, no change is under way, and whoever takes part has applied everything. */
+  /** The core has a leader, no change is under way, nobody is on the way down, and whoever takes part has applied everything. */
   get hasConverged(): boolean {
     const members = this.core.filter(({ isRetired }) => !isRetired)
+    // asked before the faults ended, it takes leave of its clients for a while yet
+    if (members.some(({ isEnding }) => isEnding)) return false
     const leader = members.map((member) => member.status()).find((status) => status?.role === "Leader")
     if (leader === undefined || Configuration.isJoint(leader.configuration)) return false
     if (members.some(({ id }) => awaitsPromotion(leader.configuration, id))) return false

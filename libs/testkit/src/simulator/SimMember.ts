@@ -78,7 +78,7 @@ export class SimMember<Services = never> {
   private readonly prng: Prng
   private running: Fiber.Fiber<unknown, unknown> | undefined
   /** It was asked to end. */
-  private isEnding = false
+  isEnding = false
   private node: RaftNode.RaftNode["Service"] | undefined
   /** What `status` said last, at which step of its machine and at which time. */
   private seen: { readonly status: RaftNode.Status; readonly steps: number; readonly at: number } | undefined
