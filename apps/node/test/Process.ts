@@ -19,14 +19,19 @@ export interface Running {
   readonly ended: Effect.Effect<number>
 }
 
+interface Options {
+  readonly cwd?: string
+  readonly env?: Record<string, string>
+}
+
 /** Starts `dkv`; the scope kills it. */
-export const start = (
-  args: ReadonlyArray<string>,
-  options: { readonly cwd?: string; readonly env?: Record<string, string> } = {}
-) =>
+export const start = (args: ReadonlyArray<string>, options?: Options) => startProgram(main, args, options)
+
+/** Starts a program in a file; the scope kills it. */
+export const startProgram = (file: string, args: ReadonlyArray<string>, options: Options = {}) =>
   Effect.acquireRelease(
     Effect.sync((): Running => {
-      const child = spawn(process.execPath, [main, ...args], {
+      const child = spawn(process.execPath, [file, ...args], {
         cwd: options.cwd ?? Os.tmpdir(),
         env: {
           PATH: process.env.PATH ?? "",

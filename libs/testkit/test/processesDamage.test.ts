@@ -1,6 +1,7 @@
 /** Real processes whose data is damaged, and a cluster that has lost its quorum for good. */
+import { MemberRecordFile } from "@dkv/member/node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Option } from "effect"
+import { Effect, Option, Result } from "effect"
 import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
@@ -44,6 +45,13 @@ const recover = (seat: ProcessCluster.Seat, ...args: ReadonlyArray<string>) =>
     )
     return { code: ran.status, output: ran.stdout, error: ran.stderr }
   })
+
+/** What `recover` writes down first, before anything else is done. */
+const decide = (seat: ProcessCluster.Seat, clusterId: string): void => {
+  const file = Path.join(seat.directory, MemberRecordFile.fileName)
+  const record = Result.getOrThrow(MemberRecordFile.decode(Fs.readFileSync(file)))
+  Fs.writeFileSync(file, MemberRecordFile.encode({ ...record, takeOver: Option.some(clusterId) }))
+}
 
 const ready = (seat: ProcessCluster.Seat) =>
   Effect.promise(() =>
@@ -252,6 +260,35 @@ describe("dkv recover", () => {
         assert.isTrue(Option.isSome(yield* whole.get("after")))
       }).pipe(Effect.scoped),
     minutes(4)
+  )
+
+  it.live(
+    "says when it was decided already, and completes it without asking again",
+    () =>
+      Effect.gen(function*() {
+        const cluster = yield* started(1)
+        const seat = cluster.seats[0]!
+        const client = yield* Driver.clientOf([seat])
+        yield* client.put("kept", "yes")
+        yield* cluster.stop(seat, "SIGTERM")
+        decide(seat, "00c0ffee00c0ffee")
+
+        const looked = yield* recover(seat, "--dry-run")
+        assert.strictEqual(looked.code, 0, looked.error)
+        assert.include(looked.output, "It is decided already that dkv-0 goes on alone")
+        assert.notInclude(looked.output, "gives up")
+        const done = yield* recover(seat)
+        assert.strictEqual(done.code, 0, done.error)
+        assert.include(done.output, "dkv-0 is the only member of cluster 00c0ffee00c0ffee now")
+        const after = yield* recover(seat, "--dry-run")
+        assert.notInclude(after.output, "decided")
+        assert.include(after.output, "cluster   00c0ffee00c0ffee")
+
+        yield* cluster.start(seat)
+        const kept = yield* Effect.flatMap(client.get("kept"), Effect.fromOption)
+        assert.strictEqual(new TextDecoder().decode(kept.value), "yes")
+      }).pipe(Effect.scoped),
+    minutes(2)
   )
 
   it.live("refuses what is no data directory, and makes none", () =>

@@ -50,6 +50,14 @@ const isAlive = (pid: number): boolean => {
   }
 }
 
+const names = ["dkv-0", "dkv-1", "dkv-2"]
+
+/** The processes that the next runner would find, should this one be killed. */
+const runningOf = Effect.fnUntraced(function*(plan: Plan.Plan) {
+  const fs = yield* FileSystem.FileSystem
+  return JSON.parse(yield* fs.readFileString(`${plan.options.dataDir}/cluster.running.json`))
+})
+
 describe("Cluster", () => {
   it.live("it says when all are voters, restarts a killed member, and stops all when asked", () =>
     Effect.gen(function*() {
@@ -61,11 +69,14 @@ describe("Cluster", () => {
       process.kill(killed, "SIGKILL")
       yield* runner.says(new RegExp(`dkv-1 is down: process ${killed} was ended by SIGKILL; next start in 0.5 s`))
       yield* runner.says(/dkv-1 started as process [^]*dkv-1 started as process/)
+      const running = yield* runningOf(plan)
+      assert.deepStrictEqual(running, Object.fromEntries(names.map((name) => [name, runner.pidOf(name)])))
       yield* runner.stop
+      assert.deepStrictEqual(yield* runningOf(plan), {})
       const pids = [...runner.text().matchAll(/started as process (\d+)/g)].map((match) => Number(match[1]))
       assert.strictEqual(pids.length, 4)
       assert.deepStrictEqual(pids.filter(isAlive), [])
-      for (const name of ["dkv-0", "dkv-1", "dkv-2"]) assert.match(runner.text(), new RegExp(`${name} .* stopped`))
+      for (const name of names) assert.match(runner.text(), new RegExp(`${name} .* stopped`))
     }).pipe(Effect.provide(layerSystem), Effect.scoped))
 
   it.live("a second runner on the same directory is refused with the process that holds it", () =>
