@@ -12,6 +12,9 @@ import { type Content, crashContent, emptyContent, overwrite, resized, syncConte
 /** What can be made to fail. */
 export type Operation = "open" | "read" | "write" | "sync" | "truncate" | "rename" | "unlink" | "syncDirectory"
 
+/** What came of a fault: an operation failed, took its time, ran out of space, or a crash left a write in part. */
+export type Struck = Operation | "delay" | "full" | "torn"
+
 interface EntryChange {
   readonly directory: string
   readonly apply: (entries: Map<string, Content>) => void
@@ -31,6 +34,8 @@ export class MemoryDisk extends Context.Service<MemoryDisk, {
   readonly rot: (path: string, offset: number, mask: number) => void
   /** The next write lands at `offset` of the file at `path`, as far as that file is long; where it was meant to go, the old bytes stay. */
   readonly misdirect: (path: string, offset: number) => void
+  /** Tells each fault when something comes of it. */
+  readonly onFault: (listener: (struck: Struck) => void) => void
   /** Number of steps so far at which a crash makes a difference. */
   readonly steps: () => number
   /** The machine stops at this step: it is carried out in part, and everything after it fails until `restart`. */
@@ -58,6 +63,7 @@ export const make = Effect.sync((): { readonly disk: Disk["Service"]; readonly m
   const directories = new Set<string>(["/", "."])
   const failures = new Map<Operation, number>()
   const counts = { open: 0, read: 0, write: 0, sync: 0, truncate: 0, rename: 0, unlink: 0, syncDirectory: 0 }
+  let tell: (struck: Struck) => void = () => {}
   let misdirection: { readonly content: Content; readonly offset: number } | undefined
   let capacityBytes = Infinity
   let delayMillis = 0
@@ -83,6 +89,7 @@ export const make = Effect.sync((): { readonly disk: Disk["Service"]; readonly m
     const left = failures.get(operation) ?? 0
     if (left === 0) return undefined
     failures.set(operation, left - 1)
+    tell(operation)
     return fault("Io", path, `${operation} failed by order`)
   }
 
@@ -93,7 +100,11 @@ export const make = Effect.sync((): { readonly disk: Disk["Service"]; readonly m
     })
 
   const later = <A>(effect: Effect.Effect<A, DiskError>): Effect.Effect<A, DiskError> =>
-    Effect.suspend(() => delayMillis === 0 ? effect : Effect.andThen(Effect.sleep(delayMillis), effect))
+    Effect.suspend(() => {
+      if (delayMillis === 0) return effect
+      tell("delay")
+      return Effect.andThen(Effect.sleep(delayMillis), effect)
+    })
 
   const usedBytes = (): number => {
     let used = 0
@@ -131,7 +142,9 @@ export const make = Effect.sync((): { readonly disk: Disk["Service"]; readonly m
         content.dirty.push([at, at + part.length])
         content.size = Math.max(content.size, at + part.length)
         at += part.length
-        if (part.length < chunk.length) return fault("Full", path, "no space left")
+        if (part.length === chunk.length) continue
+        tell("full")
+        return fault("Full", path, "no space left")
       }
       return stops() ? fault("Io", path, "the machine has stopped") : undefined
     }
@@ -329,7 +342,9 @@ export const make = Effect.sync((): { readonly disk: Disk["Service"]; readonly m
       else entryChange.undo?.()
       kept.set(entryChange.directory, left - 1)
     }
-    for (const content of new Set(durableEntries.values())) yield* crashContent(content)
+    for (const content of new Set(durableEntries.values())) {
+      if (yield* crashContent(content)) tell("torn")
+    }
     for (const path of durableEntries.keys()) {
       for (let directory = parentOf(path); !directories.has(directory); directory = parentOf(directory)) {
         directories.add(directory)
@@ -356,6 +371,7 @@ export const make = Effect.sync((): { readonly disk: Disk["Service"]; readonly m
       for (const bytes of [content.bytes, content.durableBytes]) bytes[offset] = bytes[offset]! ^ mask
     },
     misdirect: (path, offset) => void (misdirection = { content: contentOf(path), offset }),
+    onFault: (listener) => void (tell = listener),
     steps: () => step,
     crashAt: (at) => void (crashStep = at),
     crash: () => void (crashed = true),

@@ -57,11 +57,15 @@ export const overwrite = (content: Content, from: number, written: Uint8Array): 
   }
 }
 
-/** Rolls the dice over what is not durable, sector by sector. */
+/** Rolls the dice over what is not durable, sector by sector. True if some of it stays and some is gone. */
 export const crashContent = Effect.fnUntraced(function*(content: Content) {
+  let kept = 0
+  let gone = 0
   for (const [from, to] of content.dirty) {
     for (let sector = Math.floor(from / sectorBytes) * sectorBytes; sector < to; sector += sectorBytes) {
-      if (yield* Random.nextBoolean) {
+      if (!(yield* Random.nextBoolean)) gone++
+      else {
+        kept++
         persist(content, Math.max(from, sector), Math.min(to, sector + sectorBytes, content.size))
       }
     }
@@ -72,4 +76,5 @@ export const crashContent = Effect.fnUntraced(function*(content: Content) {
   content.bytes = content.durableBytes.slice()
   content.size = content.durableSize
   content.dirty = []
+  return kept > 0 && gone > 0
 })

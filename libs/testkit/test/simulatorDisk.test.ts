@@ -113,6 +113,70 @@ describe("a simulated disk", () => {
       yield* disk.syncDirectory("/log")
     }))
 
+  it.effect("tells a fault when something comes of it, once, and not what was over before", () =>
+    Effect.gen(function*() {
+      const { sim, write } = yield* make(5)
+      const done = (length: number) =>
+        Effect.gen(function*() {
+          const writing = yield* Effect.forkChild(write(length), { startImmediately: true })
+          yield* TestClock.adjust(100)
+          yield* Effect.exit(Fiber.join(writing))
+        })
+      let hits: Array<string> = []
+      const hit = (kind: string) => () => void hits.push(kind)
+      const prng = new Prng.Prng(1)
+      yield* done(10)
+      const arm = () => {
+        sim.slow(50, 0, hit("slow"))
+        sim.fill(3, hit("full"))
+        sim.fail("sync", hit("sync"))
+        assert.isTrue(sim.misdirect(prng, hit("misdirect")))
+      }
+      arm()
+      assert.isEmpty(hits)
+      yield* done(5)
+      assert.sameMembers(hits, ["full", "misdirect"], "what is refused for lack of room never comes to its sync")
+      sim.free()
+      yield* done(5)
+      assert.sameMembers(hits, ["full", "misdirect", "slow", "sync"])
+      sim.fill(0)
+      yield* done(5)
+      sim.free()
+      yield* done(5)
+      assert.lengthOf(hits, 4)
+
+      hits = []
+      arm()
+      sim.speedUp()
+      sim.heal()
+      yield* sim.kill
+      const disk = yield* Effect.provide(Effect.service(Disk.Disk), sim.layer)
+      const again = yield* disk.open("/log/a", { access: "write", durableWrites: true })
+      const writing = yield* Effect.forkChild(again.write(0, [new Uint8Array(10)]), { startImmediately: true })
+      yield* TestClock.adjust(100)
+      yield* Fiber.join(writing)
+      assert.isEmpty(hits)
+    }))
+
+  it.effect("counts the crashes that leave a write in part", () =>
+    Effect.gen(function*() {
+      const sim = new SimDisk.SimDisk("/log", 0)
+      const disk = yield* Effect.provide(Effect.service(Disk.Disk), sim.layer)
+      yield* disk.makeDirectory("/log")
+      const file = yield* disk.open("/log/a", { access: "write", create: "new" })
+      yield* disk.syncDirectory("/log")
+      yield* file.write(0, [new Uint8Array(512 * 100).fill(1)])
+      yield* file.sync
+      yield* sim.crash
+      assert.strictEqual(sim.tornWrites, 0)
+      const again = yield* disk.open("/log/a", { access: "write" })
+      yield* again.write(0, [new Uint8Array(512 * 100).fill(2)])
+      yield* sim.kill
+      assert.strictEqual(sim.tornWrites, 0)
+      yield* sim.crash
+      assert.strictEqual(sim.tornWrites, 1)
+    }))
+
   it("is slow until it is sped up, and says since when", () => {
     const sim = new SimDisk.SimDisk("/log", 5)
     assert.isFalse(sim.isSlow)

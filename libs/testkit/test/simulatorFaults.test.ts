@@ -3,10 +3,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { Faults, Options, Prng, SimCluster, Stack } from "../src/simulator/index.ts"
 
 /** A cluster in which nothing happens but one kind of fault, again and again. None of it is started. */
-const make = (kind: Options.FaultKind, members: number) => {
+const make = (kind: Options.FaultKind, members: number, mean = 20) => {
   const sound = Options.without(Options.draw(new Prng.Prng(1)), Options.faultKinds)
-  const meanMillis = { ...sound.meanMillis, [kind]: 20 }
-  const options: Options.Options = { ...sound, members, clients: 1, meanMillis }
+  const meanMillis = { ...sound.meanMillis, [kind]: mean }
+  const options: Options.Options = { ...sound, members, clients: 1, segmentBytes: 512, meanMillis }
   let strikes = 0
   const cluster = new SimCluster.SimCluster(1, Stack.kv, options, (line) => {
     if (line.includes(`fault ${kind} `)) strikes++
@@ -30,6 +30,16 @@ describe("a fault counts", () => {
       const { cluster, hits } = make(kind, 3)
       for (const member of cluster.members) member.boot()
       assert.strictEqual(hits(1), 1)
+    })
+  }
+
+  for (const kind of ["slowDisk", "failSync", "failDisk", "fullDisk", "slowState", "failState"] as const) {
+    it(`if something comes of a ${kind}, and not for lying in wait`, () => {
+      assert.strictEqual(make(kind, 3).hits(5), 0)
+      const { cluster, hits } = make(kind, 3, 2000)
+      for (const member of cluster.members) member.boot()
+      cluster.clients[0]!.boot()
+      assert.isAbove(hits(20), 0)
     })
   }
 

@@ -30,6 +30,29 @@ describe("a simulated storage", () => {
       yield* storage.flush
     }).pipe(Effect.scoped))
 
+  it.effect("tells a fault when something comes of it, once, and not what was over before", () =>
+    Effect.gen(function*() {
+      const { put, sim } = yield* make
+      const hits: Array<string> = []
+      const arm = () => {
+        sim.slow(10, 0, () => hits.push("slow"))
+        sim.fail("write", () => hits.push("fail"))
+      }
+      const done = (key: string) =>
+        Effect.gen(function*() {
+          const writing = yield* Effect.forkChild(put(key), { startImmediately: true })
+          yield* TestClock.adjust(10)
+          yield* Effect.exit(Fiber.join(writing))
+        })
+      arm()
+      sim.heal()
+      yield* done("a")
+      assert.isEmpty(hits)
+      arm()
+      for (const key of ["b", "c", "d"]) yield* done(key)
+      assert.deepStrictEqual(hits, ["fail", "slow"])
+    }).pipe(Effect.scoped))
+
   it.effect("takes its time until it is sped up", () =>
     Effect.gen(function*() {
       const { put, sim, storage } = yield* make

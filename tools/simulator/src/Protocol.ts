@@ -21,8 +21,8 @@ export const Outcome = Schema.Struct({
   faults: Counts,
   rules: Counts,
   calls: Counts,
-  /** How often witnesses took part, and in what. */
-  witnesses: Counts,
+  /** What came about besides faults, and how often. */
+  events: Counts,
   proven: Schema.String,
   hash: Schema.Number
 })
@@ -43,7 +43,7 @@ export const crashed = (seed: number, how: string): Outcome => ({
   faults: {},
   rules: {},
   calls: {},
-  witnesses: {},
+  events: {},
   proven: "nothing",
   hash: 0
 })

@@ -1,5 +1,5 @@
 /** What many runs add up to: failures, how often each fault struck and each rule was looked at, and how fast it went. */
-import { Options, Rules } from "@dkv/testkit/simulator"
+import { Events, Options, Rules } from "@dkv/testkit/simulator"
 import type { Outcome } from "./Protocol.ts"
 
 /** Whatever may strike, and what becomes of frames on their way. */
@@ -14,7 +14,7 @@ export class Summary {
   private readonly faults = new Map<string, number>()
   private readonly rules = new Map<string, number>()
   private readonly calls = new Map<string, number>()
-  private readonly witnesses = new Map<string, number>([["runs with witnesses", 0]])
+  private readonly events = new Map<string, number>()
   private readonly proven = new Map<string, number>()
 
   add(outcome: Outcome): void {
@@ -24,7 +24,7 @@ export class Summary {
     addAll(this.faults, outcome.faults)
     addAll(this.rules, outcome.rules)
     addAll(this.calls, outcome.calls)
-    addAll(this.witnesses, outcome.witnesses)
+    addAll(this.events, outcome.events)
     addAll(this.proven, { [outcome.proven]: 1 })
   }
 
@@ -45,11 +45,12 @@ export class Summary {
 
   render(): string {
     const faults = kinds.map((kind) => [kind, this.faults.get(kind) ?? 0] as const)
+    const events = Events.names.map((name) => [name, this.events.get(name) ?? 0] as const)
     const rules = [...Rules.names].sort().map((rule) => [rule, this.rules.get(rule) ?? 0] as const)
     return [
       section("faults", faults, never),
+      section("what came about", events, never),
       section("looks at rules", rules, never),
-      section("witnesses", [...this.witnesses].sort()),
       section("calls", [...this.calls].sort()),
       section("histories", [...this.proven].sort()),
       `the checker gave up on ${(100 * this.gaveUpShare).toFixed(2)} % of the histories`

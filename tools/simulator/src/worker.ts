@@ -12,7 +12,7 @@ const outcomeOf = (report: Run.Report): Protocol.Outcome => ({
   faults: { ...Object.fromEntries(report.faults), ...report.frames },
   rules: Object.fromEntries(report.looks),
   calls: Object.fromEntries(report.outcomes),
-  witnesses: Object.fromEntries(report.witnesses),
+  events: Object.fromEntries(report.events),
   proven: report.proven,
   hash: report.hash
 })

@@ -20,7 +20,7 @@ const report: Run.Report = {
   faults: new Map(),
   frames: { lost: 0, doubled: 0, overtaking: 0 },
   looks: new Map(),
-  witnesses: new Map(),
+  events: new Map(),
   hash: 0
 }
 

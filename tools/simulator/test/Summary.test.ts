@@ -11,7 +11,7 @@ const outcome: Outcome = {
   faults: {},
   rules: {},
   calls: {},
-  witnesses: {},
+  events: {},
   proven: "Whole",
   hash: 1
 }
@@ -31,6 +31,14 @@ describe("a summary", () => {
     assert.match(summary.render(), new RegExp(`  ${second} +1\n`))
     assert.match(summary.render(), /  lost +0 {3}never\n/)
     assert.deepStrictEqual(summaryOf([]).missed, [first, second, ...others])
+  })
+
+  it("marks what never came about", () => {
+    const events = { "logs compacted": 3, "votes of witnesses": 0 }
+    const summary = summaryOf([{ events }, { events }])
+    assert.match(summary.render(), /  logs compacted +6\n/)
+    assert.match(summary.render(), /  votes of witnesses +0 {3}never\n/)
+    assert.match(summary.render(), /  snapshots installed +0 {3}never\n/)
   })
 
   it("tells the share of histories that the checker gave up on, and more than one in a hundred is too much", () => {

@@ -3,7 +3,7 @@ import { Effect, FileSystem, Path } from "effect"
 
 const program = (told: Readonly<Record<number, string | null>>, deaths: Readonly<Record<number, string>>): string => `
 const { count, from, step } = JSON.parse(process.argv[2])
-const rest = { virtualMillis: 1, faults: {}, rules: {}, calls: {}, witnesses: {}, proven: "Whole", hash: 1 }
+const rest = { virtualMillis: 1, faults: {}, rules: {}, calls: {}, events: {}, proven: "Whole", hash: 1 }
 const failures = ${JSON.stringify(told)}
 for (let seed = from; seed < from + count * step; seed += step) {
   ${Object.entries(deaths).map(([seed, death]) => `if (seed === ${seed}) { ${death} }`).join("\n  ")}

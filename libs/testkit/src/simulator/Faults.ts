@@ -56,7 +56,7 @@ export class Faults<Services> {
     member.boot()
   }
 
-  /** False if nothing came of it: whoever it struck was down, or alone. */
+  /** False if nothing came of it: whoever it struck was down, or alone. What lies in wait on a disk counts itself, once it strikes. */
   private strike(kind: Exclude<FaultKind, FollowUp>, prng: Prng): boolean {
     const { scene } = this
     const { cluster } = scene
@@ -66,6 +66,7 @@ export class Faults<Services> {
     const client = cluster.clients.length === 0 ? undefined : prng.pick(cluster.clients)
     const millis = prng.exponential(prng.pick([200, 2000, 5000]))
     const later = (task: () => void) => world.after(millis, () => scene.isOver || task())
+    const hit = () => scene.hit(kind)
     const ids = cluster.members.map(({ id }) => id)
     const who = kind.endsWith("Client") ? client?.name ?? "nobody" : name(member.id)
     cluster.say(`fault ${kind} ${who} ${millis.toFixed(0)} ms`)
@@ -153,28 +154,28 @@ export class Faults<Services> {
       }
       case "slowDisk":
         if (member.disk === undefined) return false
-        member.disk.slow(prng.pick([20, 200, 5000, 60_000]), world.now)
+        member.disk.slow(prng.pick([20, 200, 5000, 60_000]), world.now, hit)
         later(() => member.speedUpDisk())
-        return true
+        return false
       case "failSync":
       case "failDisk":
         if (member.disk === undefined) return false
-        member.disk.fail(kind === "failSync" ? "sync" : prng.pick(failures))
+        member.disk.fail(kind === "failSync" ? "sync" : prng.pick(failures), hit)
         later(() => this.startAgain(member, prng))
-        return true
+        return false
       case "slowState":
         if (member.storage === undefined) return false
-        member.storage.slow(prng.pick([20, 200, 2000]), world.now)
+        member.storage.slow(prng.pick([20, 200, 2000]), world.now, hit)
         later(() => member.storage?.speedUp())
-        return true
+        return false
       case "failState":
         if (member.storage === undefined) return false
-        member.storage.fail(prng.pick(["write", "flush"]))
+        member.storage.fail(prng.pick(["write", "flush"]), hit)
         later(() => {
           member.storage?.heal()
           this.startAgain(member, prng)
         })
-        return true
+        return false
       case "wallJump":
         member.machine?.jump(prng.between(-3_600_000, 3_600_000))
         return member.isUp
@@ -191,26 +192,26 @@ export class Faults<Services> {
       case "fullDisk": {
         const { disk } = member
         if (disk === undefined) return false
-        disk.fill(prng.pick([0, prng.below(500)]))
+        disk.fill(prng.pick([0, prng.below(500)]), hit)
         later(() => {
           disk.free()
           if (member.stopped === undefined) return
           member.kill()
           member.boot()
         })
-        return true
+        return false
       }
       case "promote":
         return cluster.operator.promote()
       case "rot":
       case "misdirect": {
         const leader = prng.chance(0.5) ? cluster.leader : undefined
-        const damage = (disk: SimDisk) => kind === "rot" ? disk.rot(prng) : disk.misdirect(prng)
+        const damage = (disk: SimDisk) => kind === "rot" ? disk.rot(prng) : disk.misdirect(prng, hit)
         if (!cluster.operator.damage(leader ?? member, damage)) return false
         // somebody new is told what stands in its log
         if (leader !== undefined) cluster.operator.standBy()
         later(() => cluster.operator.scrub())
-        return true
+        return kind === "rot"
       }
       default:
         return client !== undefined && ClientFaults.strike(cluster, client, kind, prng, millis, later)

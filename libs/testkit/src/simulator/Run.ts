@@ -3,6 +3,7 @@
  * the end a healed core that has to serve again with everything that was acknowledged.
  */
 import * as Aftermath from "./Aftermath.ts"
+import type { Event } from "./Events.ts"
 import { Faults } from "./Faults.ts"
 import { Healing } from "./Healing.ts"
 import type { Load } from "./Load.ts"
@@ -27,8 +28,7 @@ export interface Report {
   readonly faults: ReadonlyMap<FaultKind, number>
   readonly frames: { readonly lost: number; readonly doubled: number; readonly overtaking: number }
   readonly looks: ReadonlyMap<string, number>
-  /** How often witnesses took part, and in what. */
-  readonly witnesses: ReadonlyMap<string, number>
+  readonly events: ReadonlyMap<Event, number>
   /** Depends on everything that happened. */
   readonly hash: number
 }
@@ -74,7 +74,7 @@ const runStack = <Services>(
     outcomes: new Map([...load.outcomes, ...cluster.operator.changes]),
     faults: faults.hits,
     looks: watch.rules.looks,
-    witnesses: watch.witnessing,
+    events: watch.events.counts,
     frames: { lost: network.framesLost, doubled: network.framesDoubled, overtaking: network.framesOvertaking },
     hash: world.hash
   }

@@ -77,8 +77,14 @@ export class SimCluster<Services = never> {
       }
     }
     for (const number of numbers) this.add(Option.some(founding), isWitness(number))
-    if (options.witnesses > 0) this.watch.witnessed("runs with witnesses")
-    if (hasLittleRoom(options.capacity)) this.watch.witnessed("runs with little room")
+    const { events } = this.watch
+    if (options.witnesses > 0) events.add("runs with witnesses")
+    if (hasLittleRoom(options.capacity)) events.add("runs with little room")
+    if (options.leaderLeases) events.add("runs with leader leases")
+    if (options.priorities) events.add("runs with priorities")
+    if (options.deadMembers === "replace") events.add("runs in which dead members are replaced")
+    if (options.shuffle) events.add("runs with fibers in random order")
+    if (options.clockDrift > 0) events.add("runs with clocks that drift")
   }
 
   say(line: string): void {

@@ -10,6 +10,11 @@ import { Disk, MemoryDisk } from "@dkv/storage"
 import { Effect, Exit, Layer } from "effect"
 import type { Prng } from "./Prng.ts"
 
+/** Called when something comes of a fault for the first time. */
+type Hit = () => void
+
+const nobody: Hit = () => {}
+
 interface Place {
   readonly path: string
   readonly offset: number
@@ -42,12 +47,16 @@ export class SimDisk {
   private last: Write | undefined
   private underWay: Write | undefined
   /** Where the next write into the directory goes instead. */
-  private astray: Place | undefined
+  private astray: Place & { readonly hit: Hit } | undefined
   private isHiding = false
   private isFull = false
   private isDamaged = false
   /** Reasons of errors that were made to happen since the last start. */
   private readonly errors = new Set<string>()
+  /** Faults that are there, and have not come to anything yet. */
+  private readonly armed = new Map<MemoryDisk.Struck, Hit>()
+  /** Crashes that left a write in part. */
+  tornWrites = 0
 
   /** `directory` is where damage strikes; a sync takes `syncMillis`. */
   constructor(directory: string, syncMillis: number) {
@@ -57,6 +66,12 @@ export class SimDisk {
     this.directory = directory
     this.usualMillis = syncMillis
     memory.setDelay(syncMillis)
+    memory.onFault((struck) => {
+      if (struck === "torn") this.tornWrites++
+      const hit = this.armed.get(struck)
+      this.armed.delete(struck)
+      hit?.()
+    })
     this.layer = Layer.succeed(Disk.Disk, {
       ...disk,
       open: (path, options) =>
@@ -90,8 +105,9 @@ export class SimDisk {
   }
 
   /** From now on each sync takes so long; those under way take what they take. */
-  slow(millis: number, now: number): void {
+  slow(millis: number, now: number, hit: Hit = nobody): void {
     this.slowedAt = now
+    this.armed.set("delay", hit)
     this.takes(millis)
   }
 
@@ -108,19 +124,22 @@ export class SimDisk {
   /** Syncs take as long as before. True if one that is under way may hang on. */
   speedUp(): boolean {
     const hangs = this.slowestMillis > 1000
+    this.armed.delete("delay")
     this.slowestMillis = 0
     this.takes(this.usualMillis)
     return hangs
   }
 
   /** The next one of these fails. */
-  fail(operation: MemoryDisk.Operation): void {
+  fail(operation: MemoryDisk.Operation, hit: Hit = nobody): void {
     this.errors.add("Io")
+    this.armed.set(operation, hit)
     this.memory.fail(operation)
   }
 
   /** There is room for so many bytes, and then for no more. */
-  fill(roomBytes: number): void {
+  fill(roomBytes: number, hit: Hit = nobody): void {
+    this.armed.set("full", hit)
     const used = this.files("").reduce((sum, path) => sum + this.memory.content(path).length, 0)
     this.isFull = true
     this.memory.setCapacity(used + roomBytes)
@@ -136,6 +155,7 @@ export class SimDisk {
   }
 
   free(): void {
+    this.armed.delete("full")
     if (this.isFull) this.errors.add("Full")
     this.isFull = false
     this.memory.setCapacity(Infinity)
@@ -143,7 +163,10 @@ export class SimDisk {
 
   /** No fault is left to come. */
   heal(): void {
-    for (const operation of ["sync", ...failures] as const) this.memory.fail(operation, 0)
+    for (const operation of ["sync", ...failures] as const) {
+      this.armed.delete(operation)
+      this.memory.fail(operation, 0)
+    }
     this.free()
   }
 
@@ -161,10 +184,10 @@ export class SimDisk {
   }
 
   /** The next write into the directory lands somewhere else in it, over what stands there by then. False if there is no such place. */
-  misdirect(prng: Prng): boolean {
+  misdirect(prng: Prng, hit: Hit = nobody): boolean {
     const place = this.somewhere(prng)
     if (place === undefined) return false
-    this.astray = place
+    this.astray = { ...place, hit }
     return true
   }
 
@@ -185,6 +208,7 @@ export class SimDisk {
     return Effect.sync(() => {
       this.astray = undefined
       this.errors.clear()
+      for (const operation of ["sync", ...failures] as const) this.armed.delete(operation)
       this.speedUp()
     })
   }
@@ -201,6 +225,7 @@ export class SimDisk {
             this.memory.misdirect(astray.path, astray.offset)
             this.isDamaged = true
             this.isHiding = true
+            astray.hit()
           }
           const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0)
           const write: Write = { path: file.path, from: position, to: position + bytes, isDamaged: strays }

@@ -1,6 +1,6 @@
 /** A member of a simulated cluster: real actors over what its stack is made of. It survives its machines. */
 import { Configuration, LogStore, RaftNode, StateMachine, Transport } from "@dkv/raft"
-import type { MemberId, RaftError } from "@dkv/raft"
+import type { LogIndex, MemberId, RaftError } from "@dkv/raft"
 import { Limits as ServerLimits } from "@dkv/server"
 import type { Option } from "effect"
 import { Cause, Context, Effect, Exit, Fiber, Layer, Random } from "effect"
@@ -116,7 +116,7 @@ export class SimMember<Services = never> {
 
   boot(): void {
     if (this.machine !== undefined || this.isRetired || this.isLost) return
-    this.boots++
+    if (this.boots++ > 0) this.watch.events.add("members started again")
     const { clockRate, onLog, wallMillis } = this.options
     const machine = this.machine = this.world.machine({ rate: clockRate, wallMillis, onLog })
     this.seen = undefined
@@ -155,8 +155,10 @@ export class SimMember<Services = never> {
   crash(): boolean {
     if (!this.halt()) return false
     this.sockets.vanish(this.address)
+    const tornBefore = this.disk?.tornWrites ?? 0
     this.draw(this.log.crash)
     this.draw(this.state.crash)
+    this.watch.events.add("writes torn by a crash", (this.disk?.tornWrites ?? 0) - tornBefore)
     return true
   }
 
@@ -301,6 +303,10 @@ export class SimMember<Services = never> {
               this.watch.disks.writing(this.id, writes)
               return Effect.map(store.write(writes), () => this.watch.written(this.id, writes))
             }),
+          compact: (index: LogIndex) => {
+            this.watch.events.add("logs compacted")
+            return store.compact(index)
+          },
           read: (...range: Parameters<typeof store.read>) =>
             Effect.tap(store.read(...range), (entries) => Effect.sync(() => this.watch.disks.read(this.id, entries)))
         }

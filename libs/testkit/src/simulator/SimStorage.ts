@@ -4,12 +4,17 @@ import { Effect, Layer } from "effect"
 
 export type StorageOperation = "write" | "flush"
 
+const nobody = () => {}
+
 export class SimStorage {
   readonly layer: Layer.Layer<Storage.Storage>
   /** When it became slow last. */
   slowedAt = -Infinity
   private delayMillis = 0
   private failing: StorageOperation | undefined
+  /** Called once something comes of what is to fail, or is slow. */
+  private failed = nobody
+  private slowed = nobody
   private hasFailed = false
 
   constructor(underneath: Layer.Layer<Storage.Storage>) {
@@ -18,10 +23,14 @@ export class SimStorage {
         if (this.failing === operation) {
           this.failing = undefined
           this.hasFailed = true
+          this.failed()
           const message = `${operation} failed by order`
           return Effect.fail(new Storage.StorageError({ reason: "Io", message }))
         }
-        return this.delayMillis === 0 ? use : Effect.andThen(Effect.sleep(this.delayMillis), use)
+        if (this.delayMillis === 0) return use
+        this.slowed()
+        this.slowed = nobody
+        return Effect.andThen(Effect.sleep(this.delayMillis), use)
       })
     this.layer = Layer.effect(
       Storage.Storage,
@@ -48,13 +57,15 @@ export class SimStorage {
   }
 
   /** From now on each write and each flush takes so long. */
-  slow(millis: number, now: number): void {
+  slow(millis: number, now: number, hit = nobody): void {
+    this.slowed = hit
     this.slowedAt = now
     this.delayMillis = millis
   }
 
   /** The next one fails, and does nothing. */
-  fail(operation: StorageOperation): void {
+  fail(operation: StorageOperation, hit = nobody): void {
+    this.failed = hit
     this.failing = operation
   }
 

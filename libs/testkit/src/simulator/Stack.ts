@@ -4,8 +4,8 @@
  */
 import { Kv, KvStateMachine } from "@dkv/kv"
 import { VolatileStateMachine, WitnessStateMachine } from "@dkv/raft"
-import type { LogStore, MemberId, RaftError, RaftNode, StateMachine, Transport } from "@dkv/raft"
-import type { Disk } from "@dkv/storage"
+import type { LogStore, MemberId, RaftError, RaftNode, SnapshotStore, StateMachine, Transport } from "@dkv/raft"
+import type { Disk, Storage } from "@dkv/storage"
 import { MemorySnapshot, MemoryStorage, SegmentLog, SnapshotFile } from "@dkv/storage"
 import { Context, Effect, Layer } from "effect"
 import type { Load } from "./Load.ts"
@@ -97,25 +97,52 @@ export const logOnDisk = (
   return { disk, layer, crash: disk.crash, kill: disk.kill }
 }
 
-/** A state machine whose state is in memory; its snapshots outlive the member's machines. */
-export const volatile = (machine: Layer.Layer<VolatileStateMachine.VolatileStateMachine>) => (): State<never> => {
-  const store = MemorySnapshot.layerOf(MemorySnapshot.makeMedium())
-  return { ...durable, layer: Layer.provide(Layer.provide(VolatileStateMachine.layer, [machine, store])) }
+/** Where snapshots lie. Made once per member; the layer is built anew at each start. */
+export interface Snapshots extends Medium {
+  readonly layer: Layer.Layer<SnapshotStore.SnapshotStore>
 }
 
-/** The key-value service over a storage that loses what was not flushed, behind a client port. */
-const data = (): State<Kv.Kv> => {
+const snapshotsInMemory = (): Snapshots => ({
+  ...durable,
+  layer: MemorySnapshot.layerOf(MemorySnapshot.makeMedium())
+})
+
+/** A state machine whose state is in memory; its snapshots outlive the member's machines. */
+export const volatile = (
+  machine: Layer.Layer<VolatileStateMachine.VolatileStateMachine>,
+  snapshots: () => Snapshots = snapshotsInMemory
+) =>
+(): State<never> => {
+  const { crash, kill, layer } = snapshots()
+  return { crash, kill, layer: Layer.provide(Layer.provide(VolatileStateMachine.layer, [machine, layer])) }
+}
+
+/** Where the key-value service has its rows. Made once per member; the layer is built anew at each start. */
+export interface Rows extends Medium {
+  readonly layer: Layer.Layer<Storage.Storage>
+}
+
+/** A storage that loses what was not flushed. */
+const rowsInMemory = (): Rows => {
   const medium = MemoryStorage.makeMedium({ crashes: true })
-  const storage = new SimStorage(MemoryStorage.layerOf(medium))
+  return { layer: MemoryStorage.layerOf(medium), crash: MemoryStorage.crash(medium), kill: Effect.void }
+}
+
+/** The key-value service behind a client port, over a storage that is slowed down and fails as told. */
+export const data = (rows: () => Rows = rowsInMemory) => (): State<Kv.Kv> => {
+  const { crash, kill, layer } = rows()
+  const storage = new SimStorage(layer)
   const machine = Layer.provide(KvStateMachine.layer(), storage.layer)
   return {
     storage,
     layer: (raft, port) => withPort(Kv.layer.pipe(Layer.provideMerge(raft), Layer.provide(machine)), port),
-    crash: MemoryStorage.crash(medium),
-    kill: Effect.void,
+    crash,
+    kill,
     contents: everything
   }
 }
+
+const ofKeysAndValues = data()
 
 const everything = (services: Context.Context<RaftNode.RaftNode | Kv.Kv>) =>
   Effect.map(
@@ -153,7 +180,7 @@ export const kv: Stack<Kv.Kv> = {
       place,
       ({ directory, existed }) => SegmentLog.layer({ directory, segmentBytes: place.segmentBytes, mustExist: existed })
     ),
-  state: (place) => place.witness ? heads(place) : data(),
+  state: (place) => place.witness ? heads(place) : ofKeysAndValues(),
   transport: ({ id, machine, network }) => network.layer(id, machine),
   load: (cluster, options) => new Workload(cluster, options)
 }

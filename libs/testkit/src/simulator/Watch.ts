@@ -12,6 +12,7 @@ import { Configuration } from "@dkv/raft"
 import type { AppendReply } from "@dkv/raft/core/Message"
 import type { Entry, EntryHead, LogIndex, LogStore, MemberId, RaftNode, Term } from "@dkv/raft"
 import { Disks, equal } from "./Disks.ts"
+import { Events } from "./Events.ts"
 import * as Lines from "./Lines.ts"
 import { name } from "./Names.ts"
 import { Rules } from "./Rules.ts"
@@ -50,8 +51,7 @@ export class Watch {
   readonly disks = new Disks(this.rules)
   /** Every command that was applied anywhere, by index. */
   readonly applied = new Map<LogIndex, Applied>()
-  /** How often members that hold no data took part, and in what. */
-  readonly witnessing = new Map<string, number>()
+  readonly events = new Events()
   /** Gets whoever asks for votes, once per term. */
   onStand: (candidate: MemberId) => void = () => {}
   /** Gets whoever asks somebody to take over. */
@@ -106,7 +106,7 @@ export class Watch {
         return this.onStand(from)
       case "VoteReply": {
         if (!message.granted || message.preVote) return
-        if (this.disks.witnesses.has(from)) this.witnessed("votes")
+        if (this.disks.witnesses.has(from)) this.events.add("votes of witnesses")
         const durable = this.disks.voteOf(from, message.term)
         this.rules.check(
           "a vote is durable before it is told",
@@ -140,8 +140,10 @@ export class Watch {
         return
       }
       case "SnapshotProgress":
-        if (message.state === "installed" && this.disks.witnesses.has(from)) this.witnessed("snapshots taken")
-        return
+        if (message.state !== "installed") return
+        return this.events.add(
+          this.disks.witnesses.has(from) ? "snapshots installed by witnesses" : "snapshots installed"
+        )
       case "Append":
         this.said.append(message)
         if (this.disks.witnesses.has(to)) this.told(to, message.entries)
@@ -171,11 +173,6 @@ export class Watch {
         () => `${name(witness)}, a witness, is sent entry ${index} of term ${term}, and nobody's disk has its data`
       )
     }
-  }
-
-  /** Takes note that witnesses took part. */
-  witnessed(what: string): void {
-    this.witnessing.set(what, (this.witnessing.get(what) ?? 0) + 1)
   }
 
   private leads(id: MemberId, term: Term): void {
@@ -319,7 +316,7 @@ export class Watch {
         }: ${this.disks.describe()}`
     )
     if (counts.some(({ full, holders, voters }) => holders > full && full * 2 <= voters)) {
-      this.witnessed("commits that needed one")
+      this.events.add("commits that needed a witness")
     }
   }
 

@@ -1,6 +1,7 @@
 /** The simulator: whole clusters on simulated time, network and disks, from one seed. */
 export * as Ask from "./Ask.ts"
 export * as Deadline from "./Deadline.ts"
+export * as Events from "./Events.ts"
 export * as Faults from "./Faults.ts"
 export * as Load from "./Load.ts"
 export * as ModelLoad from "./ModelLoad.ts"
