@@ -123,8 +123,10 @@ export const onHeartbeatReply = (core: Core, progress: Progress): void => {
   }
 }
 
+/** Rounds of readers do not put it off: what else is done here must happen under any load. */
 export const onHeartbeatTimer = (core: Core): void => {
   if (core.now < core.heartbeatDeadline) return
+  core.heartbeatDeadline = core.now + core.settings.heartbeatMillis
   broadcastHeartbeat(core)
   Membership.onHeartbeat(core)
   forgetLeavers(core)
@@ -165,7 +167,6 @@ const isWedged = (core: Core): boolean => {
 export const broadcastHeartbeat = (core: Core): void => {
   core.round++
   Lease.roundSent(core)
-  core.heartbeatDeadline = core.now + core.settings.heartbeatMillis
   for (const progress of core.progress.values()) sendHeartbeat(core, progress)
 }
 

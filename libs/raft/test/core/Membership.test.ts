@@ -216,6 +216,31 @@ describe("membership", () => {
     assert.deepStrictEqual(voters(script, 1), [1, 2, 3, 4])
   })
 
+  it("readers who never pause put off neither the promotion of a learner that came late, nor that whoever left is forgotten", () => {
+    const script = three()
+    script.elect(1)
+    let reads = 0
+    const underReads = (millis: number) => {
+      for (const end = script.now + millis; script.now < end;) {
+        script.read(1, ++reads)
+        script.run()
+        script.pass(10)
+      }
+    }
+    script.isolated.add(4)
+    script.change(1, join(4, { autoPromote: true }))
+    underReads(1500)
+    script.isolated.clear()
+    underReads(1500)
+    assert.deepStrictEqual(voters(script, 1), [1, 2, 3, 4])
+    script.isolated.add(4)
+    script.change(1, leave(4))
+    underReads(2500)
+    assert.deepStrictEqual(voters(script, 1), [1, 2, 3])
+    assert.isFalse(script.core(1).progress.has(idOf(4)))
+    assert.strictEqual(script.node(1).reads.length, reads)
+  })
+
   it("a learner that was caught up and then fell silent is not promoted", () => {
     const script = three()
     script.elect(1)
