@@ -52,6 +52,8 @@ interface Stored {
   /** Behind the highest sequence number. */
   readonly end: number
   readonly value: Uint8Array
+  /** Of its answers, once somebody has asked for one: whoever asks again asks for many. */
+  offsets: Uint32Array | undefined
 }
 
 interface Open {
@@ -105,7 +107,7 @@ export class Sessions {
       open.usedIndex = Math.max(open.usedIndex, usedIndex)
       open.lowestUnanswered = Math.max(open.lowestUnanswered, lowestUnanswered)
       open.slots = Math.max(open.slots, slot + 1)
-      this.keep(open, { slot, runs, end: endOf(runs), value })
+      this.keep(open, { slot, runs, end: endOf(runs), value, offsets: undefined })
     }
     for (const open of [...found.values()].sort((one, other) => one.usedIndex - other.usedIndex)) {
       this.prune(open)
@@ -206,15 +208,19 @@ export class Sessions {
     const isOpen = group !== undefined && group.firstIndex + Session.countOf(group.runs) > lastIndex + 1
     this.group = isOpen ? group : undefined
     for (const gone of evicted) touched.delete(gone)
+    const stored = (results: ReadonlyArray<Uint8Array>): ReadonlyArray<RecordChange> => {
+      const done = new Map<Open, Array<Segment>>()
+      for (const each of touched) done.set(each, [])
+      for (const segment of segments) done.get(segment.open)?.push(segment)
+      return Array.from(done).flatMap(([each, its]) => this.store(each, its, results))
+    }
     return {
       commands,
       answered: answered ?? commands,
       refusals,
       changes: (results) => [
         ...evicted.flatMap(deletions),
-        ...Array.from(touched).flatMap((each) =>
-          this.store(each, segments.filter(({ open }) => open === each), results)
-        )
+        ...stored(results)
       ],
       answers: (results) =>
         sources === undefined
@@ -232,11 +238,14 @@ export class Sessions {
       const position = sequence - segment.sequence
       if (segment.open === open && position >= 0 && position < segment.count) return segment.position + position
     }
-    for (const { runs, value } of open.stored) {
+    for (const stored of open.stored) {
       let before = 0
-      for (const run of runs) {
+      for (const run of stored.runs) {
         const position = sequence - run.sequence
-        if (position >= 0 && position < run.count) return Codec.answerAt(value, before + position) ?? "NotKept"
+        if (position >= 0 && position < run.count) {
+          stored.offsets ??= Codec.answerOffsets(stored.value)
+          return Codec.answerAt(stored.value, stored.offsets[before + position]!) ?? "NotKept"
+        }
         before += run.count
       }
     }
@@ -311,7 +320,7 @@ export class Sessions {
     open.slots = Math.max(open.slots, slot + 1)
     const { lowestUnanswered, usedIndex } = open
     const value = Codec.encodeRecord({ usedIndex, lowestUnanswered, runs }, answers)
-    this.keep(open, { slot, runs, end: endOf(runs), value })
+    this.keep(open, { slot, runs, end: endOf(runs), value, offsets: undefined })
     return [Codec.encodeRecordKey(open.id, slot), value]
   }
 

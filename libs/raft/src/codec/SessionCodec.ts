@@ -105,11 +105,22 @@ export const isKnown = (bytes: Uint8Array): boolean => bytes[0] === version
 /** What a record says but for its answers. Throws `Malformed`. */
 export const decodeRecord = (bytes: Uint8Array): Record => readRecord(new Reader(bytes))
 
-/** The answer at `position`, in the order of the runs; `undefined` if it was not kept. Throws `Malformed`. */
-export const answerAt = (bytes: Uint8Array, position: number): Uint8Array | undefined => {
+/** Where each answer of a record stands, in the order of the runs. Throws `Malformed`. */
+export const answerOffsets = (bytes: Uint8Array): Uint32Array => {
   const reader = new Reader(bytes)
-  readRecord(reader)
-  for (let skipped = 0; skipped < position; skipped++) readAnswer(reader)
+  const { runs } = readRecord(reader)
+  const offsets = new Uint32Array(Session.countOf(runs))
+  for (let position = 0; position < offsets.length; position++) {
+    offsets[position] = reader.offset
+    readAnswer(reader)
+  }
+  return offsets
+}
+
+/** The answer that stands at `offset`; `undefined` if it was not kept. Throws `Malformed`. */
+export const answerAt = (bytes: Uint8Array, offset: number): Uint8Array | undefined => {
+  const reader = new Reader(bytes)
+  reader.offset = offset
   return readAnswer(reader)
 }
 
