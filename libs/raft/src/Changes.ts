@@ -12,7 +12,8 @@ import type { Wakeup } from "./Wakeup.ts"
 export type ChangeReason = ChangeRefusal | "Busy" | "Stopped"
 
 export interface PendingChange {
-  readonly id: number
+  /** Another one once the change is passed on anew: whoever had the former one may take it for a copy. */
+  id: number
   readonly wish: ChangeWish
   readonly deadline: number
   readonly answer: (refusal: ChangeReason | undefined, leader: MemberId) => void
@@ -74,6 +75,11 @@ export class Changes {
   /** What cannot be done now without being wrong later is tried again until the deadline, by the member that it was asked of. */
   park(change: PendingChange, now: number): void {
     if (change.isForwarded) return this.settle(change.id, "NoLeader", "")
+    if (change.forwardedTo !== "") {
+      this.pending.delete(change.id)
+      change.id = this.nextId++
+      this.pending.set(change.id, change)
+    }
     change.forwardedTo = ""
     change.underWay = false
     change.retryAt = now + Limits.retryMillis

@@ -1,6 +1,6 @@
 /**
- * Forwarded groups that came in lately, per member: a transport may deliver a frame twice, and a proposal must not be carried out twice. Ids differ between runs of a
- * member, so those of a former run say nothing about this one.
+ * What other members passed on lately, per member: a transport may deliver a frame twice, and nothing must be carried out twice, or refused because its first copy is
+ * under way. Ids differ between runs of a member, so those of a former run say nothing about this one.
  *
  * Mutable; owned by the serving loop.
  */

@@ -6,7 +6,7 @@ import type { Gauge } from "./RaftNode.ts"
 
 /** As of now. Of queues per peer, the fullest. */
 export const of = (member: Member): ReadonlyArray<Gauge> => {
-  const { applier, cache, capacity, changes, core, events, forwards, held, mailbox, proposals, readers } = member
+  const { applier, cache, capacity, changeRequests, changes, core, events, forwards, held, mailbox, proposals, readers } = member
   const gauges: Array<Gauge> = []
   const add = (name: string, value: number, limit: number) => void gauges.push({ name, value, limit })
   const frames = mailbox.fullest
@@ -37,12 +37,12 @@ export const of = (member: Member): ReadonlyArray<Gauge> => {
   add("windowMessagesMax", messages, capacity.windowMessagesMax)
   // a single command may be larger than what is left of the window
   add("windowBytesMax", bytes, Limits.windowBytesMax + Limits.commandBytesMax)
-  const { ids, members } = forwards.size
-  add("forwardsRememberedMax", ids, Limits.forwardsRememberedMax)
+  const remembered = Math.max(forwards.size.ids, changeRequests.size.ids)
+  add("forwardsRememberedMax", remembered, Limits.forwardsRememberedMax)
   // who left a moment ago may still have a row
   let rowsMax = core.progress.size + Limits.changesMax
   for (const { configuration } of core.configurations) rowsMax += configuration.members.length
-  add("forwards", members, rowsMax)
+  add("forwards", Math.max(forwards.size.members, changeRequests.size.members), rowsMax)
   add("transfers", member.transfers.size, rowsMax)
   add("catchingUp", member.catchingUp.size, rowsMax)
   add("snapshotsWanted", member.snapshotsWanted.length, rowsMax)

@@ -43,6 +43,7 @@ export interface Member {
   readonly applier: Applier
   readonly proposals: Proposals
   readonly forwards: Forwards
+  readonly changeRequests: Forwards
   readonly readers: Readers
   readonly changes: Changes
   readonly completer: Completer

@@ -8,6 +8,7 @@ import * as Compactor from "./Compactor.ts"
 import type { RoleName } from "./core/Core.ts"
 import * as Configuration from "./core/Configuration.ts"
 import { Core } from "./core/Core.ts"
+import { isMemberId } from "./core/Entry.ts"
 import type { MemberId } from "./core/Entry.ts"
 import * as Lease from "./core/Lease.ts"
 import { LogShape } from "./core/LogShape.ts"
@@ -99,7 +100,9 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     const follow = Effect.suspend(() => {
       const present = peers(member, known)
       known = new Map(present.map(({ address, id }) => [id, address]))
-      member.forwards.retain(new Set(known.keys()))
+      const others = new Set(known.keys())
+      member.forwards.retain(others)
+      member.changeRequests.retain(others)
       return transport.setPeers(present)
     })
     return Effect.forever(Effect.andThen(follow, member.peersWakeup.wait))
@@ -209,6 +212,11 @@ const assemble = Effect.fnUntraced(function*(options: Options) {
   const clock = yield* Clock.Clock
   const random = yield* Random.Random
 
+  const founders = Option.match(options.configuration, { onNone: () => [], onSome: ({ members }) => members })
+  for (const id of [options.id, ...founders.map((member) => member.id)]) {
+    if (isMemberId(id)) continue
+    return yield* new MemberStopped({ message: `${id} is no member id: give 16 lower-case hex digits, not all 0` })
+  }
   const witness = options.witness ?? false
   const capacity = { ...Capacity.standard, ...options.capacity }
   const recovered = yield* Recovery.found(options.configuration, yield* Recovery.restore)
@@ -262,6 +270,7 @@ const assemble = Effect.fnUntraced(function*(options: Options) {
     applier,
     proposals,
     forwards: new Forwards(),
+    changeRequests: new Forwards(),
     readers: new Readers(mailbox.wakeup, firstId(), capacity.readsMax),
     changes: new Changes(mailbox.wakeup, firstId()),
     completer: new Completer(yield* Wakeup.make),
@@ -269,7 +278,7 @@ const assemble = Effect.fnUntraced(function*(options: Options) {
     stages: new Stages(),
     transport,
     stateMachine,
-    receiver: yield* SnapshotReceiver.make({ applier, mailbox }),
+    receiver: yield* SnapshotReceiver.make({ applier, mailbox, isOvertaken: (index) => core.applicableIndex >= index }),
     held: [],
     makeWakeup: yield* Wakeup.maker,
     slots: new Map(),

@@ -50,6 +50,7 @@ export const receive = (member: Member, from: MemberId, bytes: Uint8Array, time:
     }
     case "ChangeRequest": {
       const { id } = message
+      if (!member.changeRequests.isNew(from, id)) return
       member.changes.add(
         message.wish,
         time + message.timeoutMillis,

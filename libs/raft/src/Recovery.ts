@@ -19,6 +19,9 @@ export interface Restored {
   readonly sessions: Sessions
 }
 
+/** Of the founding configuration; nobody leads it. */
+const foundingTerm = 1
+
 const emptyHead: MetaCodec.Head = {
   index: 0,
   term: 0,
@@ -72,16 +75,20 @@ export const restore = Effect.gen(function*() {
   return { log: reset, head, sessions }
 })
 
-/** An empty founding member begins with the founding configuration as its first entry, like all the others. */
+/**
+ * An empty founding member begins with the founding configuration as its first entry, like all the others. One whose crash left the term of that write and not the entry is
+ * empty: nobody has led or voted in it.
+ */
 export const found = Effect.fnUntraced(function*(
   founding: Option.Option<Configuration.Configuration>,
   restored: Restored
 ) {
   const { head, log, sessions } = restored
-  const isEmpty = log.lastIndex === 0 && head.index === 0 && log.hardState.term === 0
+  const { term, vote } = log.hardState
+  const isEmpty = log.lastIndex === 0 && head.index === 0 && term <= foundingTerm && vote === ""
   if (!isEmpty || Option.isNone(founding)) return restored
-  const entry = Entry.make(1, 1, EntryKind.Configuration, ConfigurationCodec.encode(founding.value))
-  const hardState = { term: 1, vote: "" }
+  const entry = Entry.make(1, foundingTerm, EntryKind.Configuration, ConfigurationCodec.encode(founding.value))
+  const hardState = { term: foundingTerm, vote: "" }
   const logStore = yield* LogStore
   yield* logStore.write([{ _tag: "HardState", hardState }, { _tag: "Append", entries: [entry] }])
   const founded: Recovered = {
@@ -89,7 +96,7 @@ export const found = Effect.fnUntraced(function*(
     previousIndex: 0,
     previousTerm: 0,
     lastIndex: 1,
-    termRuns: [{ index: 1, term: 1 }],
+    termRuns: [{ index: 1, term: foundingTerm }],
     configurations: [entry]
   }
   return { log: founded, head, sessions }

@@ -42,8 +42,10 @@ export interface SnapshotReceiver {
 export const make = Effect.fnUntraced(function*(options: {
   readonly applier: Applier
   readonly mailbox: Mailbox
+  /** The member's own log can bring it beyond `index` by now. */
+  readonly isOvertaken: (index: LogIndex) => boolean
 }): Effect.fn.Return<SnapshotReceiver, never, StateMachine | Transport> {
-  const { applier, mailbox } = options
+  const { applier, isOvertaken, mailbox } = options
   const stateMachine = yield* StateMachine
   const transport = yield* Transport
   const offers = yield* Queue.sliding<Offer>(1)
@@ -55,13 +57,17 @@ export const make = Effect.fnUntraced(function*(options: {
     ])
   }
 
-  /** All chunks, in order, into `writer`; false if they stop coming. */
+  /** All chunks, in order, into `writer`; false if they stop coming. Nothing is applied meanwhile: who has the entries after all does not wait for long. */
   const receive = Effect.fnUntraced(function*(state: Receiving, writer: SnapshotWriter) {
+    let silences = 0
     while (true) {
-      const chunk = yield* Queue.take(state.chunks).pipe(
-        Effect.timeoutOption(Limits.snapshotSilenceMillis * Limits.snapshotRetriesMax)
-      )
-      if (chunk._tag === "None" || chunk.value === undefined || state.superseded) return false
+      const chunk = yield* Effect.timeoutOption(Queue.take(state.chunks), Limits.snapshotSilenceMillis)
+      if (chunk._tag === "None") {
+        if (++silences === Limits.snapshotRetriesMax || isOvertaken(state.offer.index)) return false
+        continue
+      }
+      silences = 0
+      if (chunk.value === undefined || state.superseded) return false
       const { data, last, sequence } = chunk.value
       if (sequence !== state.next || Crc32c.checksum(data) !== chunk.value.checksum) {
         report(state.offer, state.next, "receiving")

@@ -55,9 +55,12 @@ describe("changes of membership and leadership", () => {
     Effect.gen(function*() {
       const { add, answers, changes } = yield* make
       const change = add()!
+      const { id } = change
       change.forwardedTo = "one"
       change.underWay = true
       changes.park(change, 0)
+      assert.isUndefined(changes.get(id), "whoever had it would take it for a copy")
+      assert.strictEqual(changes.get(change.id), change)
       changes.linkLost("one")
       assert.deepStrictEqual(answers, [undefined])
       changes.unpark(Limits.retryMillis - 1, false)

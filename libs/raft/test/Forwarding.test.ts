@@ -37,6 +37,19 @@ describe("forwarding", () => {
       assert.deepStrictEqual(leader.register.commands, ["a", "b", "c"])
     }))
 
+  it.effect("a change that the network delivers twice is done once, and its caller hears of the first copy", () =>
+    Effect.gen(function*() {
+      const cluster = yield* Cluster.make([1, 2, 3])
+      const leader = yield* cluster.elected
+      const [follower] = followersOf(cluster, leader)
+      cluster.network.repeat = (_, to, frame) => to === leader.id && frame[0] === tag.changeRequest
+      const member = { ...Cluster.memberOf(4), autoPromote: false }
+      const joined = yield* passing(
+        follower!.node.changeMembership({ _tag: "Join", member, replaces: Option.none() })
+      )
+      assert.isDefined(joined)
+    }))
+
   it.effect("a proposal that was turned away for want of a leader is forwarded anew, under another id", () =>
     Effect.gen(function*() {
       const cluster = yield* Cluster.make([1, 2, 3])

@@ -129,6 +129,27 @@ describe("snapshots", () => {
       assert.deepStrictEqual(late.register.commands, leader.register.commands)
     }))
 
+  it.effect("a member that has the entries after all does not wait for the rest of a snapshot", () =>
+    Effect.gen(function*() {
+      const cluster = yield* Cluster.make([1, 2, 3], { trailingEntries: 0, compactAfterBytes: 1 })
+      const leader = yield* cluster.elected
+      const slow = followersOf(cluster, leader)[0]!
+      yield* TestClock.adjust(1000)
+      let offers = 0
+      cluster.network.filter = (_, __, frame) => {
+        if (frame[0] === tag.snapshotOffer) offers++
+        return frame[0] !== tag.snapshotChunk
+      }
+      slow.log.disk.closeUnsafe()
+      yield* passing(cluster.propose(leader, "a"))
+      yield* TestClock.adjust(1000)
+      assert.isAbove(offers, 0, "its disk has not taken what the leader's log does not have any more")
+      slow.log.disk.openUnsafe()
+      yield* TestClock.adjust(Limits.snapshotSilenceMillis + 500)
+      assert.deepStrictEqual(slow.register.commands, ["a"])
+      assert.strictEqual(slow.register.installs, 0)
+    }))
+
   it.effect("two snapshots in a short time: the member has what the newer one brought", () =>
     Effect.gen(function*() {
       const { cluster, late, leader } = yield* behind(50)

@@ -103,6 +103,29 @@ describe("start", () => {
       assert.deepStrictEqual(alone.register.commands, ["a"])
     }))
 
+  it.effect("a founder whose crash left the term of its first write without the entry founds all the same", () =>
+    Effect.gen(function*() {
+      const cluster = yield* Cluster.make([1])
+      yield* cluster.running.get(1)!.stop
+      const log = new MemoryLog()
+      log.hardState = { term: 1, vote: "" }
+      const member = yield* cluster.start(1, { log, register: new Register() })
+      yield* cluster.elected
+      assert.strictEqual(yield* passing(cluster.propose(member, "a")), "1")
+    }))
+
+  it.effect("an id that would be another one once it is written down is refused, of a member and of a founder", () =>
+    Effect.gen(function*() {
+      const cluster = yield* Cluster.make([])
+      for (const id of ["node-1", "00000000000000AB", "0000000000000000"]) {
+        const founding = { ...Cluster.configurationOf(1), members: [{ ...Cluster.memberOf(1), id }] }
+        for (const settings of [{ id }, { id: Cluster.idOf(1), configuration: Option.some(founding) }]) {
+          const refused = yield* Effect.flip(cluster.start(1, undefined, { witness: false, ...settings }))
+          assert.include(refused.message, `${id} is no member id`)
+        }
+      }
+    }))
+
   it.effect("a member that nobody founded or joined waits, and stands for nothing", () =>
     Effect.gen(function*() {
       const cluster = yield* Cluster.make([])

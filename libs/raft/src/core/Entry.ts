@@ -15,6 +15,9 @@ export type Term = number
 /** Identity of a member: 64 random bits as 16 lower-case hex digits, made once and never used again. */
 export type MemberId = string
 
+/** Anything else would be another id once it has been written down. */
+export const isMemberId = (id: string): boolean => /^(?!0{16})[0-9a-f]{16}$/.test(id)
+
 /** What an entry is for. The numbers are on disk and on the wire: never reuse one. */
 export const EntryKind = {
   /** Made by a new leader so that it can commit something of its own term. */

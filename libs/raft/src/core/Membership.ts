@@ -9,6 +9,7 @@ import * as Configuration from "./Configuration.ts"
 import type { Core } from "./Core.ts"
 import * as DeadMembers from "./DeadMembers.ts"
 import * as Election from "./Election.ts"
+import { isMemberId } from "./Entry.ts"
 import type { LogIndex, MemberId } from "./Entry.ts"
 import type { Change, ChangeMembership } from "./Input.ts"
 import { invariant } from "./Invariant.ts"
@@ -199,7 +200,7 @@ const withData = (next: Configuration.Configuration): Configuration.Configuratio
 const isOutOfBounds = (core: Core, change: Change): boolean => {
   switch (change._tag) {
     case "Join":
-      return !isPriority(change.member.priority)
+      return !isMemberId(change.member.id) || !isPriority(change.member.priority)
     case "Update":
       return change.priority !== undefined && !isPriority(change.priority)
     case "Configure":

@@ -192,6 +192,14 @@ describe("membership", () => {
     assert.deepStrictEqual([voters(script, 1), outgoing(script, 1)], [[1, 4, 5], [1, 2, 3]])
   })
 
+  it("whoever has no id that can be written down does not join", () => {
+    const script = three()
+    script.elect(1)
+    for (const id of ["node-4", "00000000000000AB", "0000000000000000"]) {
+      assert.strictEqual(script.outcome(1, script.change(1, join(4, { id }))), "Invalid")
+    }
+  })
+
   it("a learner that has caught up is promoted by itself, if its member says so", () => {
     const script = three()
     script.elect(1)

@@ -9,6 +9,7 @@ export type Members = Effect.Success<ReturnType<typeof Cluster.make>>
 export const tag = {
   append: 3,
   readIndex: 7,
+  changeRequest: 19,
   forward: 16,
   forwardDone: 17,
   snapshotOffer: 10,
