@@ -40,6 +40,8 @@ export class Calls {
     bounded: { calls: [], head: 0 },
     stale: { calls: [], head: 0 }
   }
+  /** Writes that have a number in the session: sent before, and to be sent again. They go first, for it is they that a full session waits for. */
+  private readonly repeats: Queue = { calls: [], head: 0 }
   private parked: Array<Call> = []
   private count = 0
   private isClosed = false
@@ -60,18 +62,26 @@ export class Calls {
   }
 
   hasQueued(lanes: ReadonlyArray<Lane>): boolean {
-    for (const lane of lanes) if (this.queues[lane].head < this.queues[lane].calls.length) return true
+    for (const lane of lanes) {
+      if (!isEmpty(this.queues[lane]) || (lane === "write" && !isEmpty(this.repeats))) return true
+    }
     return false
   }
 
   /** Whether there is something that may be sent now: writes wait for their session. */
   canSend(lanes: ReadonlyArray<Lane>): boolean {
-    for (const lane of lanes) if (this.hasQueued([lane]) && this.isOpen(lane)) return true
+    for (const lane of lanes) if (this.source(lane) !== undefined) return true
     return false
   }
 
-  private isOpen(lane: Lane): boolean {
-    return lane !== "write" || this.session === undefined || this.session.hasRoom
+  /** What the next batch of the lane is taken from; undefined if there is nothing that may be sent now. */
+  private source(lane: Lane): Queue | undefined {
+    const queue = this.queues[lane]
+    if (lane === "write" && this.session !== undefined) {
+      if (this.session.id !== undefined && !isEmpty(this.repeats)) return this.repeats
+      if (!this.session.hasRoom) return undefined
+    }
+    return isEmpty(queue) ? undefined : queue
   }
 
   /** Whether writes wait for a session to be opened. */
@@ -81,6 +91,11 @@ export class Calls {
 
   sessionOpened(id: Operation.SessionId): void {
     this.session?.open(id)
+    // numbers of the session before are worth nothing in this one
+    const { queues: { write }, repeats } = this
+    write.calls = [...repeats.calls.slice(repeats.head), ...write.calls.slice(write.head)]
+    write.head = 0
+    clear(repeats)
     this.filled.write.raise()
   }
 
@@ -120,7 +135,8 @@ export class Calls {
     const taken: Array<Call> = []
     for (let tried = 0; tried < lanes.length && taken.length === 0; tried++) {
       const lane = lanes[(first + tried) % lanes.length]!
-      if (this.isOpen(lane)) this.fill(taken, this.queues[lane])
+      const queue = this.source(lane)
+      if (queue !== undefined) this.fill(taken, queue)
     }
     return taken
   }
@@ -145,10 +161,8 @@ export class Calls {
       call.state = "out"
       taken.push(call)
     }
-    if (position === calls.length) {
-      queue.calls = []
-      queue.head = 0
-    } else queue.head = position
+    if (position === calls.length) clear(queue)
+    else queue.head = position
   }
 
   /** A member's word on a call that is out. Returns true if it says to ask another member. */
@@ -223,10 +237,12 @@ export class Calls {
       else if (call.retryAt > now) waiting.push(call)
       else {
         call.state = "queued"
-        this.queues[call.lane].calls.push(call)
+        const queue = this.session?.has(call) === true ? this.repeats : this.queues[call.lane]
+        queue.calls.push(call)
       }
     }
     this.parked = waiting
+    this.sweepQueue(this.repeats, now)
     for (const lane of lanes) this.sweepQueue(this.queues[lane], now)
     for (const calls of out) {
       for (const call of calls) if (call.state !== "done" && call.deadline <= now) this.expire(call)
@@ -268,8 +284,7 @@ export class Calls {
   }
 
   private *queued(): Iterable<Call> {
-    for (const lane of lanes) {
-      const { calls, head } = this.queues[lane]
+    for (const { calls, head } of [this.repeats, ...lanes.map((lane) => this.queues[lane])]) {
       for (let position = head; position < calls.length; position++) {
         const call = calls[position]!
         if (call.state !== "done") yield call
@@ -320,6 +335,13 @@ export class Calls {
     call.state = "done"
     this.count--
   }
+}
+
+const isEmpty = ({ calls, head }: Queue): boolean => head === calls.length
+
+const clear = (queue: Queue): void => {
+  queue.calls = []
+  queue.head = 0
 }
 
 /** What is not the answer yet, and may have to be asked for again. */

@@ -35,6 +35,11 @@ export class WriteSession {
       this.nextSequence + Limits.batchOperationsMax <= this.lowestUnanswered + Limits.sessionWindowMax
   }
 
+  /** Whether the call has a number of this session: it may be sent again without room for it. */
+  has(call: Call): boolean {
+    return this.id !== undefined && call.session === this.id
+  }
+
   /** Takes a call into the session, if it is not in it. False if it was in another one and may have taken effect there. */
   admit(call: Call): boolean {
     if (call.session === this.id) return true

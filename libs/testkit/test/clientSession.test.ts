@@ -7,6 +7,9 @@ import { passing, setUp } from "./clientParts.ts"
 
 const open = (names: ReadonlyArray<string>) => setUp(names, names, names[0], true)
 
+/** Writes beyond the first unanswered one that a client has on their way at most. */
+const sessionWindow = 65_536
+
 const show = (stamps: ReadonlyArray<Session.Stamp | undefined>) =>
   stamps.map((stamp) =>
     stamp === undefined
@@ -33,6 +36,25 @@ describe("a client with a session", () => {
       kvs[0]!.writeFaults = ["Unknown"]
       yield* passing(client.put("k", "v"))
       assert.deepStrictEqual(show(kvs[0]!.stamps), ["1/1: 1+1", "1/1: 1+1"])
+    }).pipe(Effect.scoped))
+
+  it.effect("repeats the write that a full session waits for, and goes on with the others then", () =>
+    Effect.gen(function*() {
+      const { client, kvs } = yield* open(["a"])
+      yield* passing(client.put("k", "v"))
+      kvs[0]!.writeFaults = ["Unknown"]
+      const first = yield* Effect.forkChild(client.put("first", "v"), { startImmediately: true })
+      while (kvs[0]!.stamps.length < 2) yield* Effect.yieldNow
+      const puts = Effect.replicateEffect(client.put("k", "v"), sessionWindow + 1, { concurrency: "unbounded" })
+      const others = yield* Effect.forkChild(Effect.asVoid(puts), { startImmediately: true })
+      const written = () => kvs[0]!.writes.reduce((sum, count) => sum + count, 0)
+      while (written() < sessionWindow - 1000) yield* Effect.yieldNow
+      yield* passing(Effect.all([Fiber.join(first), Fiber.join(others)], { concurrency: "unbounded" }))
+      const stamps = show(kvs[0]!.stamps)
+      const again = stamps.lastIndexOf("1/2: 2+1")
+      assert.isAbove(again, 2)
+      assert.match(stamps[again - 1]!, /^1\/2: /)
+      assert.strictEqual(written(), sessionWindow + 4)
     }).pipe(Effect.scoped))
 
   it.effect("takes a write that was on its way to a member that is gone to another one", () =>
