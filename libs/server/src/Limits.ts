@@ -40,10 +40,13 @@ export const scanReadsMax = 16
 /** Bytes of replies handed to the socket at once; more goes out once these are taken, which counts as progress. */
 export const writeBytesMax = 1024 * 1024
 
-/** How often batch connections are looked at for progress. */
+/** How often connections for batches and rare calls are looked at for progress. */
 export const stallCheckMillis = 5_000
 
-/** A batch connection that makes no progress with a half-sent frame or an unread reply in this many looks is closed with a `Stalled` notice. */
+/**
+ * A batch connection that makes no progress with a half-sent frame or an unread reply in this many looks is closed with a `Stalled` notice. One for rare calls is
+ * closed if it takes nothing of its answers for so long, or if it has no call under way and makes none.
+ */
 export const stallChecksMax = 6
 
 /** On shutdown, connections get this long to receive what is outstanding and to leave by themselves; then they are closed. */
@@ -54,6 +57,9 @@ export const farewellMillis = 200
 
 /** A connection that is over gets this long to take its last bytes; then they are lost with it. */
 export const lingerMillis = 1_000
+
+/** Rare calls of one connection that run, or whose answers are not sent; beyond it the connection is not read until there are fewer. */
+export const rpcCallsMax = 8
 
 /** Rare calls being worked on at once; further ones wait. */
 export const rpcConcurrency = 256

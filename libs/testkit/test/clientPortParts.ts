@@ -1,8 +1,12 @@
 /** A client port over parts that a test controls, and peers that talk to it byte by byte over real sockets. */
 import { Kv } from "@dkv/kv"
+import { Admin, Hello, RpcWire } from "@dkv/protocol"
 import { Configuration, RaftNode } from "@dkv/raft"
 import { BatchGateway, ClientPort, Gateways, HttpGateway, MemberInfo, RpcGateway } from "@dkv/server"
+import { NodeSocket } from "@effect/platform-node"
 import { Context, Effect, Layer, Option, Stream } from "effect"
+import { RpcClient } from "effect/rpc"
+import { Socket } from "effect/socket"
 import { TestClock } from "effect/testing"
 import * as Net from "node:net"
 
@@ -79,6 +83,29 @@ export const open = Effect.fnUntraced(function*(parts: {
   )
   const context = yield* Layer.build(ClientPort.layer({ address: "127.0.0.1:0" }).pipe(Layer.provide(gateways)))
   return Context.get(context, ClientPort.ClientPort)
+})
+
+/** A client of the rare calls of a port, on a connection that lives as long as its scope. */
+export const call = Effect.fnUntraced(function*(port: Port) {
+  const { host, port: number } = port.addresses[0]!
+  const tcp = yield* NodeSocket.makeNet({ host, port: number })
+  const pull = yield* Socket.readerBytes(tcp)
+  const writer = yield* tcp.writer
+  yield* writer.write(Hello.encodeClient("rpc"))
+  let hello: Uint8Array = new Uint8Array(0)
+  while (Hello.decodeServer(hello, "rpc") === undefined) {
+    for (const chunk of yield* pull) hello = Buffer.concat([hello, chunk])
+  }
+  const socket = Socket.make({
+    reader: Effect.succeed({ pull, upgrade: Socket.SocketUpgradeError.unsupported }),
+    writer: Effect.succeed(writer)
+  })
+  const context = yield* Layer.build(
+    RpcClient.layerProtocolSocket({ retryTransientErrors: false }).pipe(
+      Layer.provide([Layer.succeed(Socket.Socket, socket), RpcWire.layerSerialization])
+    )
+  )
+  return yield* RpcClient.make(Admin.group, { disableTracing: true }).pipe(Effect.provideContext(context))
 })
 
 export interface Peer {

@@ -1,37 +1,11 @@
 /** Rare calls over a real socket: every kind of error arrives as what it was. */
-import { Admin, Hello, RpcWire } from "@dkv/protocol"
+import { Admin } from "@dkv/protocol"
 import { Configuration, MembershipError, RaftError } from "@dkv/raft"
 import { Limits } from "@dkv/server"
-import { NodeSocket } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Option } from "effect"
-import { RpcClient } from "effect/rpc"
+import { Effect, Option } from "effect"
 import type { RpcClientError } from "effect/rpc"
-import { Socket } from "effect/socket"
-import { me, open, status } from "./clientPortParts.ts"
-import type { Port } from "./clientPortParts.ts"
-
-const call = Effect.fnUntraced(function*(port: Port) {
-  const { host, port: number } = port.addresses[0]!
-  const tcp = yield* NodeSocket.makeNet({ host, port: number })
-  const pull = yield* Socket.readerBytes(tcp)
-  const writer = yield* tcp.writer
-  yield* writer.write(Hello.encodeClient("rpc"))
-  let hello: Uint8Array = new Uint8Array(0)
-  while (Hello.decodeServer(hello, "rpc") === undefined) {
-    for (const chunk of yield* pull) hello = Buffer.concat([hello, chunk])
-  }
-  const socket = Socket.make({
-    reader: Effect.succeed({ pull, upgrade: Socket.SocketUpgradeError.unsupported }),
-    writer: Effect.succeed(writer)
-  })
-  const context = yield* Layer.build(
-    RpcClient.layerProtocolSocket({ retryTransientErrors: false }).pipe(
-      Layer.provide([Layer.succeed(Socket.Socket, socket), RpcWire.layerSerialization])
-    )
-  )
-  return yield* RpcClient.make(Admin.group, { disableTracing: true }).pipe(Effect.provideContext(context))
-})
+import { call, me, open, status } from "./clientPortParts.ts"
 
 const changes = [
   "Pending",
