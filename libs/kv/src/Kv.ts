@@ -3,7 +3,7 @@
  * after a read barrier unless the caller accepts stale data.
  */
 import { RaftError, RaftNode, type Session, type StateMachine } from "@dkv/raft"
-import { Context, Effect, Layer } from "effect"
+import { Clock, Context, Effect, Layer } from "effect"
 import type { Option } from "effect"
 import * as Checks from "./Checks.ts"
 import * as Command from "./Command.ts"
@@ -119,7 +119,7 @@ export class Kv extends Context.Service<Kv, {
     options: { readonly timeoutMillis: number; readonly session?: Session.Stamp }
   ) => Effect.Effect<ReadonlyArray<WriteResult>, RaftError>
 
-  /** Serves the ranges from this member, all from the same revision. */
+  /** Serves the ranges from this member, all from the same revision. Ranges that are not read when the time is over are given up as `Busy`. */
   readonly read: (
     ops: ReadonlyArray<RangeOp>,
     options: { readonly consistency: Consistency; readonly timeoutMillis: number }
@@ -160,12 +160,38 @@ const make = Effect.gen(function*() {
         Effect.mapError(reader.read(accepted), stopped),
         (answers) => merge(results, answers, (answer) => answer)
       )
-      if (consistency === "stale") return local
-      const maxStalenessMillis = consistency === "linearizable" ? 0 : consistency.maxStalenessMillis
-      return Effect.andThen(raft.readBarrier({ timeoutMillis, maxStalenessMillis }), local)
+      const barrier = consistency === "stale" ? Effect.void : raft.readBarrier({
+        timeoutMillis,
+        maxStalenessMillis: consistency === "linearizable" ? 0 : consistency.maxStalenessMillis
+      })
+      return accepted.some(isWalk) ? inTime(barrier, local, timeoutMillis) : Effect.andThen(barrier, local)
     })
 
   return Kv.of({ write: writeTo(raft), read })
+})
+
+/** Keys are looked up; a range is walked, however many deleted keys lie in it. */
+const isWalk = (op: RangeOp): boolean => op.end.length > 0
+
+/** Gives `local` what `barrier` has left of the time. */
+const inTime = Effect.fnUntraced(function*<A, B>(
+  barrier: Effect.Effect<B, RaftError>,
+  local: Effect.Effect<A, RaftError>,
+  timeoutMillis: number
+) {
+  const clock = yield* Clock.Clock
+  const nowMillis = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+  const deadline = nowMillis() + timeoutMillis
+  yield* barrier
+  return yield* Effect.timeoutOrElse(local, {
+    duration: Math.max(1, Math.ceil(deadline - nowMillis())),
+    orElse: () => Effect.fail(tooLate)
+  })
+})
+
+const tooLate = new RaftError({
+  reason: "Busy",
+  message: "the range could not be read in the time that was given: give more of it, or ask for a smaller range"
 })
 
 const makeWitness = Effect.map(RaftNode.RaftNode, (raft) =>

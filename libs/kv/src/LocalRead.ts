@@ -221,10 +221,12 @@ const pick = Effect.fnUntraced(function*(
   let from = Layout.currentKey(bounds.from)
   let to = bounds.to === undefined ? Layout.endOf(Layout.prefix.current) : Layout.currentKey(bounds.to)
   let next = 0
+  // One more than asked for tells whether there are more; a few more still, since tombstones lie between. Each further page is twice as long, should they be many.
+  let pageRows = picked.rowsMax + 8
   while (true) {
-    // One more than asked for tells whether there are more; a few more still, since tombstones lie between.
-    const rowsMax = Math.min(Limits.scanRowsMax, picked.rowsMax - picked.rows.length + 8)
-    const page = yield* Pages.read(reader, from, to, op.reverse, rowsMax)
+    pageRows = Math.min(Limits.scanRowsMax, pageRows)
+    const page = yield* Pages.read(reader, from, to, op.reverse, pageRows)
+    pageRows *= 2
     for (const { key: bytes, value } of page.rows) {
       const key = toText(bytes, 1, bytes.length)
       for (; next < overlay.length && (op.reverse ? overlay[next]![0] > key : overlay[next]![0] < key); next++) {

@@ -1,7 +1,8 @@
 import { RaftError, RaftNode } from "@dkv/raft"
 import type { Session } from "@dkv/raft"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Option } from "effect"
+import { Effect, Fiber, Latch, Layer, Option } from "effect"
+import { TestClock } from "effect/testing"
 import { Kv, KvReader, Limits } from "../src/index.ts"
 import { bytes, del, open, put, range, remove, show, swap, text } from "./Harness.ts"
 import { MapStorage } from "./MapStorage.ts"
@@ -20,6 +21,7 @@ const openKv = Effect.fnUntraced(function*() {
   let failure: RaftError | undefined
   /** Position of a command that is refused for its session's sake. */
   let refused = -1
+  let barrierMillis = 0
   const node = Layer.mock(RaftNode.RaftNode, {
     id: "0000000000000001",
     proposeEach: (commands, options) =>
@@ -40,7 +42,7 @@ const openKv = Effect.fnUntraced(function*() {
         asked.barriers++
         asked.staleness.push(options?.maxStalenessMillis)
         asked.timeouts.push(options?.timeoutMillis)
-        return Effect.succeed(1)
+        return barrierMillis === 0 ? Effect.succeed(1) : Effect.delay(Effect.succeed(1), barrierMillis)
       })
   })
   const kv = yield* Effect.provide(
@@ -52,7 +54,8 @@ const openKv = Effect.fnUntraced(function*() {
     asked,
     storage,
     fail: (error: RaftError) => (failure = error),
-    refuse: (position: number) => (refused = position)
+    refuse: (position: number) => (refused = position),
+    delayBarriers: (millis: number) => (barrierMillis = millis)
   }
 })
 
@@ -286,6 +289,33 @@ describe("Kv", () => {
         "k02999=@3001/3001/1 k02998=@3000/3000/1 …"
       ])
     }))
+
+  it.effect("asks the storage for more with each page when there is nothing but tombstones", () =>
+    Effect.gen(function*() {
+      const { kv, storage } = yield* openKv()
+      const names = Array.from({ length: 4000 }, (_, i) => `k${String(i).padStart(5, "0")}`)
+      yield* kv.write(names.map((name) => put(name, "")), { timeoutMillis })
+      yield* kv.write([del(names[0]!, names[3999])], { timeoutMillis })
+      const before = storage.reads
+      const found = yield* kv.read([range("k", "l", { limit: 1 })], stale)
+      assert.deepStrictEqual(found.map(show), ["k03999=@4001/4001/1"])
+      assert.isAtMost(storage.reads - before, 12)
+    }))
+
+  for (const read of [linearizable, stale]) {
+    it.effect(`gives up a range at its deadline, which holds for barrier and walk together, if it is ${read.consistency}`, () =>
+      Effect.gen(function*() {
+        const { delayBarriers, kv, storage } = yield* openKv()
+        yield* kv.write([put("a", "1")], { timeoutMillis })
+        storage.answers = Latch.makeUnsafe(false)
+        delayBarriers(1000)
+        const late = yield* Effect.forkChild(Effect.flip(kv.read([range("a", "b")], read)), { startImmediately: true })
+        yield* TestClock.adjust(timeoutMillis - 1)
+        assert.isUndefined(late.pollUnsafe())
+        yield* TestClock.adjust(1)
+        assert.strictEqual((yield* Fiber.join(late)).reason, "Busy")
+      }))
+  }
 
   it.effect("answers an empty range for a key that does not exist", () =>
     Effect.gen(function*() {
