@@ -119,10 +119,17 @@ export class Kv extends Context.Service<Kv, {
     options: { readonly timeoutMillis: number; readonly session?: Session.Stamp }
   ) => Effect.Effect<ReadonlyArray<WriteResult>, RaftError>
 
-  /** Serves the ranges from this member, all from the same revision. Ranges that are not read when the time is over are given up as `Busy`. */
+  /**
+   * Serves the ranges from this member, all from the same revision. Ranges that are not read when the time is over are given up as `Busy`. Keys and values of
+   * all results have `answerBytesMax` bytes, or less if the limit of an answer is less; those beyond it are `AnswerTooLarge`.
+   */
   readonly read: (
     ops: ReadonlyArray<RangeOp>,
-    options: { readonly consistency: Consistency; readonly timeoutMillis: number }
+    options: {
+      readonly consistency: Consistency
+      readonly timeoutMillis: number
+      readonly answerBytesMax?: number
+    }
   ) => Effect.Effect<ReadonlyArray<RangeResult>, RaftError>
 }>()("@dkv/kv/Kv") {}
 
@@ -152,12 +159,12 @@ const make = Effect.gen(function*() {
   const raft = yield* RaftNode.RaftNode
   const reader = yield* KvReader
 
-  const read: Kv["Service"]["read"] = (ops, { consistency, timeoutMillis }) =>
+  const read: Kv["Service"]["read"] = (ops, { answerBytesMax, consistency, timeoutMillis }) =>
     Effect.suspend(() => {
       const { accepted, results } = sift<RangeOp, RangeResult>(ops, Checks.range)
       if (accepted.length === 0) return Effect.succeed(results)
       const local = Effect.map(
-        Effect.mapError(reader.read(accepted), stopped),
+        Effect.mapError(reader.read(accepted, answerBytesMax), stopped),
         (answers) => merge(results, answers, (answer) => answer)
       )
       const barrier = consistency === "stale" ? Effect.void : raft.readBarrier({

@@ -7,10 +7,11 @@ import type { RangeOp, RangeResult } from "./Kv.ts"
 export class KvReader extends Context.Service<KvReader, {
   /**
    * Serves ranges from this member as it is now, all from the same revision, one result each; the caller has checked them (`Checks`).
-   * Fails when the member has to stop.
+   * `answerBytesMax` as in `Kv`. Fails when the member has to stop.
    */
   readonly read: (
-    ops: ReadonlyArray<RangeOp>
+    ops: ReadonlyArray<RangeOp>,
+    answerBytesMax?: number
   ) => Effect.Effect<ReadonlyArray<RangeResult>, StateMachine.StateMachineError>
 
   /** Revision of the last applied change. */

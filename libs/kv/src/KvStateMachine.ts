@@ -40,7 +40,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     install: StoreSnapshot.writer(store)
   })
   const reader = KvReader.of({
-    read: (ops) => LocalRead.read(store, ops),
+    read: (ops, answerBytesMax) => LocalRead.read(store, ops, answerBytesMax),
     revision: Effect.sync(() => store.meta.revision)
   })
   return Context.make(StateMachine.StateMachine, machine).pipe(Context.add(KvReader, reader))

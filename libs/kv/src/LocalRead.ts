@@ -19,18 +19,24 @@ import { corrupt, fromStorage } from "./StoreFailure.ts"
 type Failure = StateMachine.StateMachineError
 type Row = CurrentRow.CurrentRow
 
-/** Serves valid ranges, one result each. Fails only when the member must stop. */
-export const read = (store: Store, ops: ReadonlyArray<RangeOp>): Effect.Effect<ReadonlyArray<RangeResult>, Failure> =>
+/** Serves valid ranges, one result each, with `answerBytesMax` of keys and values. Fails only when the member must stop. */
+export const read = (
+  store: Store,
+  ops: ReadonlyArray<RangeOp>,
+  answerBytesMax: number = Limits.readBytesMax
+): Effect.Effect<ReadonlyArray<RangeResult>, Failure> =>
   Effect.suspend(() => {
     if (store.failure !== undefined) return Effect.fail(store.failure)
-    const results = store.replacing ? undefined : fromMemory(store, ops)
-    return results === undefined ? fromStore(store, ops) : Effect.succeed(results)
+    const bytesMax = Math.min(answerBytesMax, Limits.readBytesMax)
+    const results = store.replacing ? undefined : fromMemory(store, ops, bytesMax)
+    return results === undefined ? fromStore(store, ops, bytesMax) : Effect.succeed(results)
   })
 
 const answerTooLarge: Invalid = {
   _tag: "Invalid",
   reason: "AnswerTooLarge",
-  message: `the results of one call are limited to ${Limits.readBytesMax} bytes: ask for this one in another call`
+  message:
+    "the results of one call are limited, and those before this one left no room for it: ask for it in another call"
 }
 
 /** What may still go into the answer of a call. */
@@ -57,8 +63,12 @@ const single = (revision: number, op: RangeOp, row: Row): RangeResult => ({
 })
 
 /** All results, if memory has every row that is asked for. */
-const fromMemory = (store: Store, ops: ReadonlyArray<RangeOp>): ReadonlyArray<RangeResult> | undefined => {
-  const budget: Budget = { bytes: Limits.readBytesMax }
+const fromMemory = (
+  store: Store,
+  ops: ReadonlyArray<RangeOp>,
+  bytesMax: number
+): ReadonlyArray<RangeResult> | undefined => {
+  const budget: Budget = { bytes: bytesMax }
   const results: Array<RangeResult> = new Array(ops.length)
   for (let i = 0; i < ops.length; i++) {
     const op = ops[i]!
@@ -70,13 +80,15 @@ const fromMemory = (store: Store, ops: ReadonlyArray<RangeOp>): ReadonlyArray<Ra
   return results
 }
 
-const fromStore = Effect.fnUntraced(function*(store: Store, ops: ReadonlyArray<RangeOp>) {
+const fromStore = Effect.fnUntraced(function*(store: Store, ops: ReadonlyArray<RangeOp>, bytesMax: number) {
   const keysOnly = ops.every((op) => op.end.length === 0)
   while (true) {
     yield* store.readable.await
     yield* store.check
     const before = store.replacements
-    const read = store.reading(keysOnly ? keys(store, ops) : Effect.scoped(ranges(store, ops)))
+    const read = store.reading(
+      keysOnly ? keys(store, ops, bytesMax) : Effect.scoped(ranges(store, ops, bytesMax))
+    )
     // Across a replacement of the whole state, what was read is neither the one nor the other.
     const results = yield* Effect.catch(
       read,
@@ -87,7 +99,7 @@ const fromStore = Effect.fnUntraced(function*(store: Store, ops: ReadonlyArray<R
 })
 
 /** Single keys, from a bulk read; undefined if the state was replaced meanwhile. */
-const keys = Effect.fnUntraced(function*(store: Store, ops: ReadonlyArray<RangeOp>) {
+const keys = Effect.fnUntraced(function*(store: Store, ops: ReadonlyArray<RangeOp>, bytesMax: number) {
   const { confirmed, replacements } = store
   const turns = store.cache.turns
   const names = ops.map((op) => toText(op.key, 0, op.key.length))
@@ -108,7 +120,7 @@ const keys = Effect.fnUntraced(function*(store: Store, ops: ReadonlyArray<RangeO
     for (let i = 0; i < rows.length; i++) rows[i] = Published.find(confirmed, names[i]!) ?? rows[i]
   }
   return yield* finishKeys(store, store.storage, ops, rows as Array<Row>, store.meta.revision, {
-    bytes: Limits.readBytesMax
+    bytes: bytesMax
   })
 })
 
@@ -134,14 +146,14 @@ const finishKeys = Effect.fnUntraced(function*(
 })
 
 /** Ranges, and keys among them, from a snapshot; undefined if the state was replaced meanwhile. */
-const ranges = Effect.fnUntraced(function*(store: Store, ops: ReadonlyArray<RangeOp>) {
+const ranges = Effect.fnUntraced(function*(store: Store, ops: ReadonlyArray<RangeOp>, bytesMax: number) {
   const { confirmed, replacements } = store
   const snapshot = yield* fromStorage(store.storage.snapshot)
   if (store.replacing || store.replacements !== replacements) return undefined
   const revision = store.meta.revision
   const bounds = ops.map(boundsOf)
   const overlays = bounds.map(({ from, to }) => Published.range(confirmed, from, to))
-  const budget: Budget = { bytes: Limits.readBytesMax }
+  const budget: Budget = { bytes: bytesMax }
   const results: Array<RangeResult> = []
   for (let i = 0; i < ops.length; i++) {
     const op = ops[i]!
@@ -149,8 +161,8 @@ const ranges = Effect.fnUntraced(function*(store: Store, ops: ReadonlyArray<Rang
       results.push(answerTooLarge)
       continue
     }
-    const bytesMax = op.end.length === 0 ? Infinity : Math.min(Limits.rangeBytesMax, budget.bytes)
-    const picked = yield* pick(snapshot, op, bounds[i]!, overlays[i]!, bytesMax)
+    const rangeBytesMax = op.end.length === 0 ? Infinity : Math.min(Limits.rangeBytesMax, budget.bytes)
+    const picked = yield* pick(snapshot, op, bounds[i]!, overlays[i]!, rangeBytesMax)
     budget.bytes -= picked.bytes
     if (op.end.length === 0 && budget.bytes < 0) {
       results.push(answerTooLarge)

@@ -258,6 +258,22 @@ describe("Kv", () => {
       storage.gate.openUnsafe()
     }))
 
+  it.effect("answers no more than it was given room for, whether it looks in memory or in the storage", () =>
+    Effect.gen(function*() {
+      const { kv } = yield* openKv()
+      const ops = [range("a"), range("b"), range("c")]
+      for (
+        const [size, more] of [[1000, []], [Limits.cacheValueBytesMax + 1, []], [1000, [range("x", "y")]]] as const
+      ) {
+        for (const key of ["a", "b", "c"]) yield* kv.write([put(key, "x".repeat(size))], { timeoutMillis })
+        for (let again = 0; again < 3; again++) {
+          const results = yield* kv.read([...ops, ...more], { ...stale, answerBytesMax: size * 2.5 })
+          const reasons = results.map((result) => result._tag === "Invalid" ? result.reason : result.kvs.length)
+          assert.deepStrictEqual(reasons.slice(0, 3), [1, 1, "AnswerTooLarge"])
+        }
+      }
+    }))
+
   it.effect("reads ranges with every kind of bound", () =>
     Effect.gen(function*() {
       const { kv } = yield* openKv()

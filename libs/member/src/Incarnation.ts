@@ -67,7 +67,7 @@ export const open = Effect.fnUntraced(
     return {
       node,
       reader: {
-        read: (ops) => Effect.tapError(state.read(ops), (error) => Deferred.fail(unreadable, error)),
+        read: (...asked) => Effect.tapError(state.read(...asked), (error) => Deferred.fail(unreadable, error)),
         revision: state.revision
       },
       stopped: Effect.raceAllFirst(failures)

@@ -148,7 +148,7 @@ const make = Effect.fnUntraced(function*<E, R>(options: Options, parts: Parts<E,
     Effect.fail(new StateMachine.StateMachineError({ reason: "Io", message: why() }))
   )
   const reader = KvReader.of({
-    read: (ops) => current === undefined ? unreadable : current.reader.read(ops),
+    read: (...asked) => current === undefined ? unreadable : current.reader.read(...asked),
     revision: Effect.suspend(() => current === undefined ? Effect.succeed(0) : current.reader.revision)
   })
   return Context.make(RaftNode.RaftNode, node).pipe(Context.add(KvReader, reader))

@@ -55,7 +55,7 @@ export const makeFaultyDisk: Effect.Effect<FaultyDisk> = Effect.gen(function*() 
         const machine = Context.get(context, StateMachine.StateMachine)
         return Context.add(context, KvReader, {
           ...reader,
-          read: (ops) => damaged === "nothing" ? reader.read(ops) : fail
+          read: (...asked) => damaged === "nothing" ? reader.read(...asked) : fail
         }).pipe(Context.add(StateMachine.StateMachine, {
           ...machine,
           recover: Effect.suspend(() => damaged === "all" ? fail : machine.recover)

@@ -43,6 +43,8 @@ export class BatchConnection {
   private inflightBytes = 0
   /** The part of `inflightBytes` that waits for the other end to read. */
   private unsentBytes = 0
+  /** Set aside for answers of reads under way. */
+  private allowedBytes = 0
   /** Of a frame that has been written in part. */
   private rest: Uint8Array = Bytes.empty
   private isNotified = false
@@ -208,7 +210,7 @@ export class BatchConnection {
       ? this.propose(group)
       : group.isHeavy
       ? this.inTurn(kind, group)
-      : this.read(group, group.timeoutMillis)
+      : this.atOnce(group)
     const fiber = Effect.runForkWith(this.context)(effect)
     fiber.addObserver((exit) => this.complete(group, exit))
     Fiber.runIn(fiber, this.scope)
@@ -218,8 +220,12 @@ export class BatchConnection {
     return this.kv.write(writes, { timeoutMillis, ...stamp === undefined ? {} : { session: stamp } })
   }
 
-  private read({ consistency, ranges }: Group, timeoutMillis: number) {
-    return this.kv.read(ranges, { consistency, timeoutMillis })
+  /** Carries out a read of keys, as far as there is room for its answer now. */
+  private atOnce(group: Group): Effect.Effect<ReadonlyArray<Operation.Result>, RaftError> {
+    const { consistency, ranges, timeoutMillis } = group
+    const answerBytesMax = group.allowance = this.intake.allowance
+    this.allowedBytes += answerBytesMax
+    return this.kv.read(ranges, { consistency, timeoutMillis, answerBytesMax })
   }
 
   /** Carries out a read whose answer may be large when there is room for that, here and in the member; if there is none in the group's time, it says so. */
@@ -234,17 +240,20 @@ export class BatchConnection {
     const read = Effect.suspend(() => {
       isWaiting = false
       const waitedMillis = Math.floor(nowMillis() - askedAt)
-      return this.read(group, Math.max(0, group.timeoutMillis - waitedMillis))
+      const { consistency, ranges, timeoutMillis } = group
+      return this.kv.read(ranges, { consistency, timeoutMillis: Math.max(0, timeoutMillis - waitedMillis) })
     })
     const late = Effect.andThen(
       Effect.sleep(group.timeoutMillis),
       Effect.suspend(() => isWaiting ? Effect.fail(noRoom) : Effect.never)
     )
-    return Effect.raceFirst(Effect.andThen(untilSent, this.intake.scans[kind].withPermits(1)(read)), late)
+    const turn = this.intake.scans[kind].withPermits(1)(Effect.andThen(this.intake.untilTaken, read))
+    return Effect.raceFirst(Effect.andThen(untilSent, turn), late)
   }
 
   private complete(group: Group, exit: Exit.Exit<ReadonlyArray<Operation.Result>, RaftError>): void {
     const count = group.operations
+    this.allowedBytes -= group.allowance
     const results = Exit.isSuccess(exit) && exit.value.length === count
       ? exit.value
       : new Array<Operation.Result>(count).fill(failure(exit))
@@ -318,7 +327,9 @@ export class BatchConnection {
   }
 
   private tally(): void {
-    if (!this.isOver) this.intake.hold(this.account, this.inflightBytes + this.decoder.heldBytes)
+    if (this.isOver) return
+    this.intake.owe(this.account, this.unsentBytes)
+    this.intake.hold(this.account, this.inflightBytes + this.allowedBytes + this.decoder.heldBytes)
   }
 }
 

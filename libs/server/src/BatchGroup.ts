@@ -34,6 +34,8 @@ export class Group {
   timeoutMillis = 0
   /** Its answer may be large: it waits until there is room for one. */
   isHeavy = false
+  /** Bytes that were set aside for its answer, if it did not wait. */
+  allowance = 0
   private bytes = 0
   private readonly runs: Array<Operation.Run> = []
   private maxStalenessMillis = Infinity
@@ -97,8 +99,8 @@ export class Group {
 
   /**
    * Hands out `results`, which are in the order of the operations; `reply` is given each batch that is complete. Answers of one call to the service are limited
-   * together: batches that came too short because of those before them are returned as a group to be asked again, which makes progress because the first batch of
-   * a group is always answered.
+   * together: batches that came too short because of those before them, or for want of room when it was not waited for, are returned as a heavy group to be asked
+   * again, which makes progress because the first batch of a heavy group is always answered.
    */
   settle(
     results: ReadonlyArray<Operation.Result>,
@@ -108,7 +110,7 @@ export class Group {
     let at = 0
     for (const pending of this.batches) {
       const own = this.kind === "write" ? pending.writes : pending.operations.length - pending.writes
-      if (at > 0 && this.kind !== "write" && cameShort(results, at, own)) {
+      if ((at > 0 || !this.isHeavy) && this.kind !== "write" && cameShort(results, at, own)) {
         again ??= new Group(this.kind)
         again.isHeavy = true
         again.join(pending, own, this.timeoutMillis)

@@ -4,12 +4,14 @@
  * other otherwise.
  */
 import { Signal } from "@dkv/protocol"
-import { Semaphore } from "effect"
+import { Effect, Latch, Semaphore } from "effect"
 import * as Limits from "./Limits.ts"
 
 /** The share of one connection. Written by `Intake` only. */
 export class Account {
   held = 0
+  /** The part of it that are replies which wait for the other end to read. */
+  unsent = 0
   /** Rings when it may be worth asking `mayRead` again. */
   readonly room = new Signal()
 }
@@ -23,6 +25,8 @@ export class Intake {
     stale: Semaphore.makeUnsafe(Limits.scanReadsMax)
   }
   private bytes = 0
+  private unsent = 0
+  private readonly taken = Latch.makeUnsafe(true)
   private readonly waiting = new Set<Account>()
   private favoured: Account | undefined
   private isWaking = false
@@ -38,6 +42,25 @@ export class Intake {
     account.held = bytes
     if (this.waiting.size > 0) this.wake()
   }
+
+  /** Bytes that the answer of a read of keys may have which begins now. Whoever begins it holds them from now on. */
+  get allowance(): number {
+    const share = (Limits.inflightBytesTotalMax - this.bytes) * Limits.answerShare
+    return Math.max(Limits.answerBytesMin, Math.min(Limits.answerBytesMax, Math.floor(share)))
+  }
+
+  /** Replies of `bytes` wait from now on for the other end of `account`. */
+  owe(account: Account, bytes: number): void {
+    this.unsent += bytes - account.unsent
+    account.unsent = bytes
+    if (this.unsent < Limits.unsentBytesTotalMax) this.taken.openUnsafe()
+    else this.taken.closeUnsafe()
+  }
+
+  /** Waits until so much has been taken of all replies that a large one may be made. */
+  readonly untilTaken: Effect.Effect<void> = Effect.suspend(() =>
+    this.unsent < Limits.unsentBytesTotalMax ? Effect.void : Effect.andThen(this.taken.await, this.untilTaken)
+  )
 
   /** Rings for `account` when there is room for it. */
   enqueue(account: Account): void {
@@ -56,6 +79,7 @@ export class Intake {
   forget(account: Account): void {
     this.waiting.delete(account)
     if (account === this.favoured) this.favoured = undefined
+    this.owe(account, 0)
     this.hold(account, 0)
     this.wake()
   }

@@ -32,10 +32,21 @@ export const inflightBytesTotalMax = 256 * 1024 * 1024
 export const inflightFloorBytes = 64 * 1024
 
 /**
- * Reads with scans (as opposed to reads of one key) that are carried out at once for all connections, by consistency; more wait, as long as they have time, and are
- * then answered by `Busy`. Each may answer 16 MiB.
+ * Reads of keys have room for their answer set aside within `inflightBytesTotalMax` before they begin: a share of what is free, but no more than the one, and no less
+ * than the other. Those that need more are read in turn, as scans are.
+ */
+export const answerShare = 1 / 32
+export const answerBytesMax = 4 * 1024 * 1024
+export const answerBytesMin = 16 * 1024
+
+/**
+ * Reads with scans, or of keys whose answer is large, that are carried out at once for all connections, by consistency; more wait, as long as they have time, and
+ * are then answered by `Busy`. Each may answer 16 MiB.
  */
 export const scanReadsMax = 16
+
+/** Bytes of replies that were not taken yet, over all batch connections; beyond it those reads wait too, in the same way. */
+export const unsentBytesTotalMax = 256 * 1024 * 1024
 
 /** Bytes of replies handed to the socket at once; more goes out once these are taken, which counts as progress. */
 export const writeBytesMax = 1024 * 1024

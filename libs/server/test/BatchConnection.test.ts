@@ -101,6 +101,24 @@ const bounded = (calls: Array<number>): Partial<Kv.Kv["Service"]> => ({
     })
 })
 
+/** Answers of `valueBytes` each, as many as there is room for; counts what it was asked, and with how much room. */
+const sized = (valueBytes: number, calls: Array<readonly [count: number, room: number | undefined]>) => ({
+  read: (ops, { answerBytesMax }) =>
+    Effect.sync(() => {
+      calls.push([ops.length, answerBytesMax])
+      let left = answerBytesMax ?? Infinity
+      return ops.map(({ key }): Kv.RangeResult => {
+        left -= valueBytes
+        return left < 0 ? { _tag: "Invalid", reason: "AnswerTooLarge", message: "too large" } : {
+          _tag: "Range",
+          revision: 2,
+          more: false,
+          kvs: [{ key, value: new Uint8Array(valueBytes), createRevision: 2, modRevision: 2, version: 1, lease: 0 }]
+        }
+      })
+    })
+} satisfies Partial<Kv.Kv["Service"]>)
+
 const stamped = (id: number, session: number, sequence: number, lowestUnanswered: number): Uint8Array =>
   BatchRequest.encode({
     id,
@@ -258,6 +276,79 @@ describe("a batch connection", () => {
       assert.isAtMost(calls.length, 2)
       yield* Deferred.succeed(gate, undefined)
       yield* until(() => replies.size === 40)
+    }).pipe(Effect.scoped))
+
+  it.effect("reads keys at once as far as there is room for their answers, and the rest in turn", () =>
+    Effect.gen(function*() {
+      const calls: Array<readonly [number, number | undefined]> = []
+      const { replies, send } = yield* connect(sized(mebi, calls))
+      send(batch(1, [get, get]), batch(2, [get, get, get]), batch(3, [get]))
+      yield* until(() => replies.size === 3)
+      assert.deepStrictEqual(calls, [[6, Limits.answerBytesMax], [4, undefined]])
+      for (const results of replies.values()) assert.isTrue(results.every(({ _tag }) => _tag === "Range"))
+    }).pipe(Effect.scoped))
+
+  it.effect("sets room aside for the answers of reads under way, and gives all of it back", () =>
+    Effect.gen(function*() {
+      const intake = new Intake()
+      const gate = yield* Deferred.make<void>()
+      const { read } = sized(100, [])
+      const { replies, send } = yield* connect({
+        read: (...asked) => Effect.andThen(Deferred.await(gate), read(...asked))
+      }, { intake })
+      const before = intake.allowance
+      for (let id = 1; id <= 40; id++) {
+        send(batch(id, [get]))
+        yield* settled
+      }
+      assert.isBelow(intake.allowance, before * 0.9)
+      yield* Deferred.succeed(gate, undefined)
+      yield* until(() => replies.size === 40)
+      yield* settled
+      assert.strictEqual(intake.allowance, before)
+    }).pipe(Effect.scoped))
+
+  it.effect("leaves large answers for later while others do not take theirs, and gives small ones", () =>
+    Effect.gen(function*() {
+      const intake = new Intake()
+      const other = new Account()
+      intake.hold(other, Limits.inflightBytesTotalMax)
+      intake.owe(other, Limits.unsentBytesTotalMax)
+      const calls: Array<readonly [number, number | undefined]> = []
+      const large = yield* connect(sized(mebi, calls), { intake })
+      const small = yield* connect(sized(100, []), { intake })
+      large.send(batch(1, [get]))
+      small.send(batch(1, [get]))
+      yield* until(() => small.replies.has(1))
+      yield* settled
+      assert.deepStrictEqual(calls, [[1, Limits.answerBytesMin]])
+      intake.forget(other)
+      yield* until(() => large.replies.has(1))
+      assert.strictEqual(large.replies.get(1)![0]!._tag, "Range")
+    }).pipe(Effect.scoped))
+
+  it.effect("counts the replies that wait for it to read, until it has, or is gone", () =>
+    Effect.gen(function*() {
+      const owed: Array<number> = []
+      class Watched extends Intake {
+        override owe(account: Account, bytes: number): void {
+          super.owe(account, bytes)
+          owed.push(bytes)
+        }
+      }
+      const taken = yield* Queue.unbounded<void>()
+      const { connection, replies, send } = yield* connect(sized(mebi, []), {
+        intake: new Watched(),
+        taken: Queue.take(taken)
+      })
+      send(batch(1, [get]))
+      yield* until(() => owed.at(-1)! > mebi)
+      for (let count = 0; count < 3; count++) Queue.offerUnsafe(taken, undefined)
+      yield* until(() => replies.has(1) && owed.at(-1) === 0)
+      send(batch(2, [get]))
+      yield* until(() => owed.at(-1)! > mebi)
+      connection.end()
+      assert.strictEqual(owed.at(-1), 0)
     }).pipe(Effect.scoped))
 
   it.effect("carries out so many scans at once over all connections, and others beside them", () =>
