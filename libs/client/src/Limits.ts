@@ -33,7 +33,10 @@ export const silenceMillis = 2500
 /** A member that has left a batch unanswered for so long, though it is alive, gets no further calls: it may be cut off from the others. */
 export const answerMillis = 1500
 
-/** A call that may be repeated is sent again, to another member if need be, when a member has not carried it out in this time. */
+/**
+ * A call that may be repeated is sent again, to another member if need be, when a member has not carried it out in this time. A rare call gives an endpoint so much
+ * at least.
+ */
 export const attemptMillis = 2000
 
 /** Writes beyond the first unanswered one that may be on their way; with more, further ones wait. A member refuses what is farther ahead. */

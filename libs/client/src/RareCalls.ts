@@ -27,7 +27,7 @@ export interface Request<A> {
 }
 
 /**
- * Tries the endpoints in turn until one answers. What may have taken effect is not tried elsewhere. Fails when no endpoint can be reached, and at the deadline when
+ * Tries the endpoints in turn until one answers, each with its share of the time. What may have taken effect is not tried elsewhere. Fails when no endpoint can be reached, and at the deadline when
  * all that can be reached ask for patience.
  */
 export const call = Effect.fnUntraced(function*<A>(
@@ -42,10 +42,13 @@ export const call = Effect.fnUntraced(function*<A>(
   while (true) {
     const round: Array<ClientError> = []
     let isWorthWaiting = false
-    for (const endpoint of endpoints) {
+    for (let position = 0; position < endpoints.length; position++) {
       const leftMillis = deadline - nowUnsafe()
       if (leftMillis <= 0) break
-      const outcome = yield* Effect.result(callAt(endpoint, request, leftMillis))
+      // without an answer to a change nobody else is asked
+      const share = request.isChange ? leftMillis : leftMillis / (endpoints.length - position)
+      const patience = Math.min(leftMillis, Math.max(share, Limits.attemptMillis))
+      const outcome = yield* Effect.result(callAt(endpoints[position]!, request, patience))
       if (outcome._tag === "Success") return outcome.success
       const failure = outcome.failure
       if (failure.reason !== "Unavailable" && failure.reason !== "Incompatible") return yield* failure

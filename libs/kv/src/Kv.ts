@@ -3,11 +3,11 @@
  * after a read barrier unless the caller accepts stale data.
  */
 import { RaftError, RaftNode, type Session, type StateMachine } from "@dkv/raft"
-import { Clock, Context, Effect, Layer } from "effect"
-import type { Option } from "effect"
+import { Clock, Context, Effect, Layer, Option, Stream } from "effect"
 import * as Checks from "./Checks.ts"
 import * as Command from "./Command.ts"
 import { KvReader } from "./KvReader.ts"
+import * as Limits from "./Limits.ts"
 import * as Outcome from "./Outcome.ts"
 
 /** A key with its value and history numbers. Revisions count the changes of the whole store, from 1. */
@@ -136,19 +136,49 @@ export class Kv extends Context.Service<Kv, {
 const stopped = (error: StateMachine.StateMachineError): RaftError =>
   new RaftError({ reason: "Stopped", message: `this member cannot read its state: ${error.message}` })
 
-const writeTo = (raft: RaftNode.RaftNode["Service"]): Kv["Service"]["write"] => (ops, options) =>
+type Raft = RaftNode.RaftNode["Service"]
+
+const writeTo = (raft: Raft, isLed: () => boolean): Kv["Service"]["write"] => (ops, options) =>
   Effect.suspend(() => {
     const { accepted, results } = sift<WriteOp, WriteResult>(ops, Checks.write)
     if (accepted.length === 0) return Effect.succeed(results)
     const session = accepted.length === ops.length ? options.session : stampOf(options.session, results)
-    return Effect.map(
-      raft.proposeEach(accepted.map(Command.encode), {
-        timeoutMillis: options.timeoutMillis,
-        ...session === undefined ? {} : { session }
-      }),
-      (outcomes) => merge(results, outcomes, toResult)
-    )
+    const propose = (timeoutMillis: number) =>
+      Effect.map(
+        raft.proposeEach(accepted.map(Command.encode), { timeoutMillis, ...session === undefined ? {} : { session } }),
+        (outcomes) => merge(results, outcomes, toResult)
+      )
+    const { timeoutMillis } = options
+    return isLed() || timeoutMillis <= Limits.leaderWaitMillis
+      ? propose(timeoutMillis)
+      : Effect.flatMap(untilLed(raft, timeoutMillis), propose)
   })
+
+/** Whether the member knows of a leader, to be asked at any time. */
+const watchLeader = Effect.fnUntraced(function*(raft: Raft) {
+  let isLed = false
+  const watch = Stream.runForEach(raft.leader, (leader) =>
+    Effect.sync(() => {
+      isLed = Option.isSome(leader)
+    }))
+  yield* Effect.forkScoped(watch)
+  return () => isLed
+})
+
+/**
+ * Waits a while for a leader, and says what is left of the time. A group that is proposed can wait for one too, but then it goes back late, and may be said to be
+ * in doubt: a caller could not take it to a member that has a leader.
+ */
+const untilLed = Effect.fnUntraced(function*(raft: Raft, timeoutMillis: number) {
+  const now = yield* monotonicMillis
+  const begun = now()
+  const led = raft.configuration({ timeoutMillis: Limits.leaderWaitMillis })
+  // Whoever is behind has heard of a leader.
+  yield* Effect.catchIf(led, ({ reason }) => reason === "Busy", () => Effect.void)
+  return Math.max(1, Math.ceil(timeoutMillis - (now() - begun)))
+})
+
+const monotonicMillis = Effect.map(Clock.Clock, (clock) => () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6)
 
 const toResult = (outcome: Uint8Array | RaftError): WriteResult =>
   outcome instanceof RaftError
@@ -174,7 +204,7 @@ const make = Effect.gen(function*() {
       return accepted.some(isWalk) ? inTime(barrier, local, timeoutMillis) : Effect.andThen(barrier, local)
     })
 
-  return Kv.of({ write: writeTo(raft), read })
+  return Kv.of({ write: writeTo(raft, yield* watchLeader(raft)), read })
 })
 
 /** Keys are looked up; a range is walked, however many deleted keys lie in it. */
@@ -186,12 +216,11 @@ const inTime = Effect.fnUntraced(function*<A, B>(
   local: Effect.Effect<A, RaftError>,
   timeoutMillis: number
 ) {
-  const clock = yield* Clock.Clock
-  const nowMillis = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
-  const deadline = nowMillis() + timeoutMillis
+  const now = yield* monotonicMillis
+  const deadline = now() + timeoutMillis
   yield* barrier
   return yield* Effect.timeoutOrElse(local, {
-    duration: Math.max(1, Math.ceil(deadline - nowMillis())),
+    duration: Math.max(1, Math.ceil(deadline - now())),
     orElse: () => Effect.fail(tooLate)
   })
 })
@@ -201,9 +230,10 @@ const tooLate = new RaftError({
   message: "the range could not be read in the time that was given: give more of it, or ask for a smaller range"
 })
 
-const makeWitness = Effect.map(RaftNode.RaftNode, (raft) =>
-  Kv.of({
-    write: writeTo(raft),
+const makeWitness = Effect.gen(function*() {
+  const raft = yield* RaftNode.RaftNode
+  return Kv.of({
+    write: writeTo(raft, yield* watchLeader(raft)),
     read: () =>
       Effect.fail(
         new RaftError({
@@ -211,7 +241,8 @@ const makeWitness = Effect.map(RaftNode.RaftNode, (raft) =>
           message: "this member is a witness: it takes writes and holds no data; read from another one"
         })
       )
-  }))
+  })
+})
 
 /** Splits off the operations that `check` refuses; their results stand in their places, the other places are still free. */
 const sift = <Op, Result>(

@@ -39,6 +39,9 @@ export const cacheRowOverheadBytes = 400
 /** A longer value is not cached; a read fetches it from storage. */
 export const cacheValueBytesMax = 16 * 1024
 
+/** A write that has more time than this is given back as `NoLeader` after it, if this member knows of no leader until then: another one may. */
+export const leaderWaitMillis = 2000
+
 /** Applied changes wait this long for more to be written with them, unless there are so many bytes of them, or somebody waits. */
 export const lingerMillis = 20
 export const lingerBytes = 256 * 1024

@@ -1,7 +1,7 @@
-import { RaftError, RaftNode } from "@dkv/raft"
+import { Configuration, RaftError, RaftNode } from "@dkv/raft"
 import type { Session } from "@dkv/raft"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Latch, Layer, Option } from "effect"
+import { Context, Effect, Fiber, Latch, Layer, Option, PubSub, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Kv, KvReader, Limits } from "../src/index.ts"
 import { bytes, del, open, put, range, remove, show, swap, text } from "./Harness.ts"
@@ -22,8 +22,13 @@ const openKv = Effect.fnUntraced(function*() {
   /** Position of a command that is refused for its session's sake. */
   let refused = -1
   let barrierMillis = 0
+  let confirmations = 0
+  const leader = yield* PubSub.sliding<Option.Option<string>>({ capacity: 1, replay: 1 })
+  const leads = (id: string | undefined) =>
+    Effect.andThen(PubSub.publish(leader, Option.fromUndefinedOr(id)), Effect.repeat(Effect.yieldNow, { times: 10 }))
   const node = Layer.mock(RaftNode.RaftNode, {
     id: "0000000000000001",
+    leader: Stream.fromPubSub(leader),
     proposeEach: (commands, options) =>
       Effect.suspend(() => {
         if (failure !== undefined) return Effect.fail(failure)
@@ -43,18 +48,32 @@ const openKv = Effect.fnUntraced(function*() {
         asked.staleness.push(options?.maxStalenessMillis)
         asked.timeouts.push(options?.timeoutMillis)
         return barrierMillis === 0 ? Effect.succeed(1) : Effect.delay(Effect.succeed(1), barrierMillis)
-      })
+      }),
+    configuration: (options) => {
+      confirmations++
+      return Effect.raceFirst(
+        Effect.as(
+          Stream.runHead(Stream.filter(Stream.fromPubSub(leader), Option.isSome)),
+          Configuration.empty
+        ),
+        Effect.delay(
+          Effect.fail(new RaftError({ reason: "NoLeader", message: "no leader" })),
+          options?.timeoutMillis ?? 0
+        )
+      )
+    }
   })
-  const kv = yield* Effect.provide(
-    Kv.Kv,
-    Kv.layer.pipe(Layer.provide([node, Layer.succeed(KvReader, reader)]))
-  )
+  const layer = Kv.layer.pipe(Layer.provide([node, Layer.succeed(KvReader, reader)]))
+  const kv = Context.get(yield* Layer.build(layer), Kv.Kv)
+  yield* leads("0000000000000001")
   return {
     kv,
     asked,
     storage,
     fail: (error: RaftError) => (failure = error),
     refuse: (position: number) => (refused = position),
+    leads,
+    confirmations: () => confirmations,
     delayBarriers: (millis: number) => (barrierMillis = millis)
   }
 })
@@ -105,6 +124,36 @@ describe("Kv", () => {
       yield* kv.read([range("a")], linearizable)
       yield* kv.read([range("a")], stale)
       assert.deepStrictEqual(asked.staleness, [250, 0])
+    }))
+
+  it.effect("gives a write that has time back when no leader comes in a part of it, for another member to try", () =>
+    Effect.gen(function*() {
+      const { asked, kv, leads } = yield* openKv()
+      yield* leads(undefined)
+      const write = yield* Effect.forkChild(Effect.flip(kv.write([put("a", "1")], { timeoutMillis: 5000 })), {
+        startImmediately: true
+      })
+      yield* TestClock.adjust(Limits.leaderWaitMillis)
+      assert.strictEqual((yield* Fiber.join(write)).reason, "NoLeader")
+      assert.deepStrictEqual(asked.groups, [])
+    }))
+
+  it.effect("proposes a write that has waited for a leader with what is left of its time, and at once if there is one", () =>
+    Effect.gen(function*() {
+      const { asked, confirmations, kv, leads } = yield* openKv()
+      yield* leads(undefined)
+      const write = yield* Effect.forkChild(kv.write([put("a", "1")], { timeoutMillis: 5000 }), {
+        startImmediately: true
+      })
+      yield* TestClock.adjust(700)
+      assert.deepStrictEqual(asked.groups, [])
+      yield* leads("0000000000000002")
+      yield* Fiber.join(write)
+      yield* kv.write([put("a", "1")], { timeoutMillis: 5000 })
+      yield* leads(undefined)
+      yield* kv.write([put("a", "1")], { timeoutMillis: Limits.leaderWaitMillis })
+      assert.deepStrictEqual(asked.timeouts, [4300, 5000, Limits.leaderWaitMillis])
+      assert.strictEqual(confirmations(), 1)
     }))
 
   it.effect("writes valid operations as one group, and puts refusals in their places", () =>

@@ -119,7 +119,8 @@ const within = <A, E>(deadline: Deadline, ask: (timeoutMillis: number) => Effect
 /** The configuration that is read next includes every change that was committed by now. Begins a call, and succeeds with its deadline. */
 const confirm = Effect.fnUntraced(function*(node: Node, timeoutMillis: number) {
   const deadline: Deadline = (yield* nowMillis) + bounded(timeoutMillis)
-  yield* Effect.mapError(node.configuration({ timeoutMillis: bounded(timeoutMillis) }), raftRefused)
+  const patience = Math.min(bounded(timeoutMillis), Limits.confirmMillis)
+  yield* Effect.mapError(node.configuration({ timeoutMillis: patience }), raftRefused)
   return deadline
 })
 

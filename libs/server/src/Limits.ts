@@ -91,6 +91,9 @@ export const httpIdleMillis = 30_000
 /** How often HTTP connections are looked at for those. */
 export const httpCheckMillis = 500
 
+/** A rare call that no leader has confirmed in this time goes back as `NoLeader`, with nothing changed: another member may know of one. */
+export const confirmMillis = 2_000
+
 /** A rare call that has changed something stops bringing its own member up to date so long before its time is over, and answers. */
 export const answerMarginMillis = 50
 

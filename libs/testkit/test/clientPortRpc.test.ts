@@ -125,6 +125,23 @@ describe("a rare call", () => {
       assert.isAtMost(transfer!, 901)
     }).pipe(Effect.scoped))
 
+  it.live("leaves its caller time to ask another member when no leader confirms it, and the rest of it for a change", () =>
+    Effect.gen(function*() {
+      const asked: Array<number> = []
+      const ask = (options: { readonly timeoutMillis?: number } | undefined) =>
+        Effect.sync(() => {
+          asked.push(options!.timeoutMillis!)
+          return status.configuration
+        })
+      const client = yield* call(
+        yield* open({ node: { configuration: ask, changeMembership: (_, options) => ask(options) } })
+      )
+      yield* client.MemberList({ stale: false, timeoutMillis: 60_000 })
+      yield* client.MemberPromote({ member: me, force: false, timeoutMillis: 60_000 })
+      assert.deepStrictEqual(asked.slice(0, 2), [Limits.confirmMillis, Limits.confirmMillis])
+      assert.isAtLeast(asked[2]!, 30_000)
+    }).pipe(Effect.scoped))
+
   it.live("for an update of a member keeps what is not given, its addresses among it", () =>
     Effect.gen(function*() {
       const asked: Array<unknown> = []

@@ -30,6 +30,21 @@ describe("a rare call", () => {
       assert.deepStrictEqual(calls[1], calls[0])
     }))
 
+  it.effect("that changes nothing goes to the next member when one does not answer, well before its time is over", () =>
+    Effect.gen(function*() {
+      const loopback = Loopback.make()
+      for (const name of ["silent", "mute"]) yield* loopback.serve(name, served(listing(Effect.never)))
+      yield* loopback.serve("lively", served(listing(Effect.succeed(updated))))
+      const ask = (endpoints: ReadonlyArray<string>) =>
+        Effect.flatMap(Client.Client, (client) => client.members({ timeoutMillis: 5000 })).pipe(
+          Effect.provide(Client.layerLoopback({ endpoints })),
+          Effect.provideService(Loopback.Loopback, loopback)
+        )
+      assert.isTrue((yield* passing(ask(["silent", "mute", "lively"]))).isJoint)
+      const error = yield* passing(Effect.flip(ask(["silent", "mute"])))
+      assert.match(error.message, /silent: no answer within 2500 ms; mute: no answer within 2500 ms/)
+    }))
+
   it.effect("that a member is too old to know goes to the next one, and fails in these words if there is none", () =>
     Effect.gen(function*() {
       const loopback = Loopback.make()
@@ -58,12 +73,25 @@ const common = [
 
 /** A member from before there were updates of members, and one that can do nothing else. */
 const oldGroup = Admin.group.omit("MemberUpdate", "SessionOpen", ...common)
+const listGroup = Admin.group.omit(
+  "ClusterSettings",
+  "LeaderTransfer",
+  "MemberJoin",
+  "MemberLeave",
+  "MemberPromote",
+  "MemberUpdate",
+  "SessionOpen",
+  "Status"
+)
 const freshGroup = Admin.group.omit("Status", "SessionOpen", ...common)
 const updated = new Admin.MemberListView({ members: [], leader: Option.none(), isJoint: true })
 const old = RpcServer.layer(oldGroup).pipe(Layer.provide(oldGroup.toLayer({ Status: () => Effect.never })))
 const fresh = RpcServer.layer(freshGroup).pipe(
   Layer.provide(freshGroup.toLayer({ MemberUpdate: () => Effect.succeed(updated) }))
 )
+
+const listing = (list: Effect.Effect<Admin.MemberListView>) =>
+  RpcServer.layer(listGroup).pipe(Layer.provide(listGroup.toLayer({ MemberList: () => list })))
 
 /** Serves the rare calls of one connection. */
 const served = (server: Layer.Layer<never, never, RpcServer.Protocol>) => (socket: Socket.Socket) =>
