@@ -20,7 +20,12 @@ const isWide = (point: number): boolean =>
 
 /** Rows of cells, each a single line. */
 export const render = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string => {
-  const widths = head.map((name, column) => Math.max(width(name), ...rows.map((row) => width(row[column] ?? ""))))
+  const widths = head.map(width)
+  for (const row of rows) {
+    for (let column = 0; column < widths.length; column++) {
+      widths[column] = Math.max(widths[column]!, width(row[column] ?? ""))
+    }
+  }
   const line = (cells: ReadonlyArray<string>) => {
     const padded = widths.map((wanted, column) => {
       const cell = cells[column] ?? ""
