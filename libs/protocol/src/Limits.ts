@@ -33,5 +33,5 @@ export const rpcFrameBytesMax = 256 * 1024
 /** An in-process connection holds this many unread bytes before its writer waits. */
 export const loopbackBytesMax = 1024 * 1024
 
-/** Longest wait that a frame can ask for; a longer one is malformed. */
+/** Longest wait that a frame can ask for; a longer one is malformed. What a member really waits has a limit of its own. */
 export const timeoutMillisMax = 0x7fff_ffff

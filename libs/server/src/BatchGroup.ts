@@ -4,6 +4,7 @@
  */
 import type { Operation } from "@dkv/protocol"
 import { Limits as RaftLimits } from "@dkv/raft"
+import * as Limits from "./Limits.ts"
 
 /** A batch that is being worked on. */
 export interface Pending {
@@ -51,7 +52,8 @@ export class Group {
       this.bytes + pending.bytes <= RaftLimits.groupBytesMax
   }
 
-  join(pending: Pending, count: number, timeoutMillis: number): void {
+  join(pending: Pending, count: number, wantedMillis: number): void {
+    const timeoutMillis = Math.min(wantedMillis, Limits.batchTimeoutMillisMax)
     this.batches.push(pending)
     this.operations += count
     this.bytes += pending.bytes

@@ -15,6 +15,9 @@ export const keepAliveMillis = 30_000
 /** A connection that has not said what it speaks after this time is closed. The native hello has as long again. */
 export const handshakeMillis = 10_000
 
+/** Longest time that a batch may ask for; a longer one is cut to it. */
+export const batchTimeoutMillisMax = 120_000
+
 /** Operations of one batch connection that are not answered yet; beyond it the connection is not read until some are. */
 export const inflightOperationsMax = 16_384
 

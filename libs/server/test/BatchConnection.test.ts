@@ -207,6 +207,26 @@ describe("a batch connection", () => {
       assert.deepStrictEqual(groups, ["5/1: 1+1,4+1", "6/1: 1+1", "none", "5/3: 5+1"])
     }))
 
+  it.effect("gives what asks for days no more than the longest time", () =>
+    Effect.gen(function*() {
+      const given: Array<number> = []
+      const { replies, send } = yield* connect({
+        write: (ops, { timeoutMillis }) => {
+          given.push(timeoutMillis)
+          return Effect.succeed(ops.map(() => ({ _tag: "Put", revision: 2 })))
+        },
+        read: (ops, { timeoutMillis }) => {
+          given.push(timeoutMillis)
+          return Effect.succeed(ops.map(() => ({ _tag: "Range", revision: 2, kvs: [], more: false })))
+        }
+      })
+      const timeoutMillis = WireLimits.timeoutMillisMax
+      send(BatchRequest.encode({ id: 1, consistency: "linearizable", timeoutMillis, operations: [put(1), get] }))
+      send(BatchRequest.encode({ id: 2, consistency: "stale", timeoutMillis, operations: [scan] }))
+      yield* until(() => replies.size === 2)
+      assert.deepStrictEqual(given, [1, 2, 3].map(() => Limits.batchTimeoutMillisMax))
+    }).pipe(Effect.scoped))
+
   it.effect("asks for reads that may be stale as the most particular of them wants it", () =>
     Effect.gen(function*() {
       const asked: Array<Operation.Consistency> = []
