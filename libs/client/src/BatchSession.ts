@@ -166,15 +166,18 @@ export class BatchSession {
     if (calls[0]!.isWrite && !this.isLeading) this.detours++
     let bytes = 0
     let deadline = now
+    let attemptMillis = Limits.attemptMillis
     for (const call of calls) {
       bytes += call.bytes
+      // a member gives up a range that it cannot read in time, and would do so again in the same time
+      if (call.isScan) attemptMillis = Math.max(attemptMillis, Limits.attemptMillis * 2 ** call.refusals)
       if (call.deadline > deadline) deadline = call.deadline
     }
     const left = deadline - now
     const patience = left - Math.min(Limits.answerMarginMillis, left / 4)
     const mayRepeat = !calls[0]!.isWrite || calls[0]!.session !== undefined
     return writer.write(
-      this.encode(calls, bytes, now, mayRepeat ? Math.min(patience, Limits.attemptMillis) : patience)
+      this.encode(calls, bytes, now, mayRepeat ? Math.min(patience, attemptMillis) : patience)
     )
   }
 

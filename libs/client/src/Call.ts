@@ -62,6 +62,10 @@ export class Call {
     return this.lane === "write"
   }
 
+  get isScan(): boolean {
+    return this.operation._tag === "Range" && this.operation.end.length > 0
+  }
+
   /** Hands the answer to the caller, whose fiber goes on at once, on this stack. */
   succeed(result: Operation.Result): void {
     // the caller's own type is known where the call was made

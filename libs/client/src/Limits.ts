@@ -34,8 +34,8 @@ export const silenceMillis = 2500
 export const answerMillis = 1500
 
 /**
- * A call that may be repeated is sent again, to another member if need be, when a member has not carried it out in this time. A rare call gives an endpoint so much
- * at least.
+ * A call that may be repeated is sent again, to another member if need be, when a member has not carried it out in this time. A range
+ * has twice the time with each attempt. A rare call gives an endpoint so much at least.
  */
 export const attemptMillis = 2000
 

@@ -63,6 +63,16 @@ describe("the client", () => {
       assert.strictEqual(kvs[0]!.reads.length, 4)
     }).pipe(Effect.scoped))
 
+  it.effect("a range has more time with each attempt, a key has not", () =>
+    Effect.gen(function*() {
+      const { client, kvs } = yield* setUp(["a"])
+      kvs[0]!.readFaults = ["Busy", "Busy"]
+      yield* passing(client.range({ prefix: "k", timeoutMillis: 60_000 }))
+      kvs[0]!.readFaults = ["Busy", "Busy"]
+      yield* passing(client.get("k", { timeoutMillis: 60_000 }))
+      assert.deepStrictEqual(kvs[0]!.readTimeouts, [2000, 4000, 8000, 2000, 2000, 2000])
+    }).pipe(Effect.scoped))
+
   it.effect("a write that gets no answer before its deadline is unknown, and a read unavailable", () =>
     Effect.gen(function*() {
       const { client, kvs } = yield* setUp(["a"])

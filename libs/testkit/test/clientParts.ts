@@ -16,6 +16,8 @@ export class FakeKv {
   revision = 1
   writes: Array<number> = []
   reads: Array<number> = []
+  /** How long the reads might take. */
+  readTimeouts: Array<number> = []
   /** What the next write does instead; taken from the front. */
   writeFaults: Array<RaftError["reason"] | "hang"> = []
   readFaults: Array<RaftError["reason"] | "hang"> = []
@@ -29,9 +31,10 @@ export class FakeKv {
         this.stamps.push(session)
         return this.faulty(this.writeFaults.shift(), () => ops.map((op) => this.apply(op)))
       }),
-    read: (ops) =>
+    read: (ops, { timeoutMillis }) =>
       Effect.suspend(() => {
         this.reads.push(ops.length)
+        this.readTimeouts.push(timeoutMillis)
         return this.faulty(this.readFaults.shift(), () => ops.map((op) => this.range(op)))
       })
   }
