@@ -44,7 +44,7 @@ export interface Compared {
   readonly succeeded: boolean
   readonly revision: number
   /** What stood there instead, if the comparison failed. */
-  readonly current: Option.Option<Operation.KeyValue>
+  readonly current: Option.Option<Operation.FoundKey>
 }
 
 export interface JoinOptions extends CallOptions {

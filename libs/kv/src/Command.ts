@@ -67,8 +67,9 @@ export const keyEnd = (data: Uint8Array): number => {
   return offset + 4 + getUint32(data, offset)
 }
 
-/** Mod revision that a comparing command expects. */
-export const expected = (data: Uint8Array): number => getUint64(data, 1)
+/** Whether a command without fault compares, and expects another mod revision than `main`, which is 0 where there is no such key. */
+export const fails = (data: Uint8Array, main: number): boolean =>
+  (data[0] === tag.compareAndSwap || data[0] === tag.compareAndDelete) && getUint64(data, 1) !== main
 
 /** Checks a command; undefined if the functions above may be used on it. */
 export const fault = (data: Uint8Array): Fault | undefined => {

@@ -1,6 +1,6 @@
 /**
  * One pass of a batch of commands over the rows they touch: synchronous arithmetic that turns commands into results and rows to write.
- * It asks for what it lacks, a range of rows or a value that is not in memory, and is then taken up where it stopped.
+ * It asks for the rows of a range that it comes to, and is then taken up where it stopped.
  */
 import type { Entry } from "@dkv/raft"
 import type { Storage } from "@dkv/storage"
@@ -15,13 +15,11 @@ import * as Limits from "./Limits.ts"
 import * as Outcome from "./Outcome.ts"
 import { Cached } from "./RowCache.ts"
 
-/**
- * - `Range`: `addRange` the rows of keys in `[from, to)`, `to` undefined for no upper bound.
- * - `Value`: put the value, which is in the history row, into the draft.
- */
-export type Need =
-  | { readonly _tag: "Range"; readonly from: string; readonly to: string | undefined }
-  | { readonly _tag: "Value"; readonly cached: Cached }
+/** Keys in `[from, to)`, `to` undefined for no upper bound, whose rows are lacking: `addRow` each, then `completeRange`. */
+export interface Need {
+  readonly from: string
+  readonly to: string | undefined
+}
 
 export class CommandPass {
   /** Every key that the batch has met so far. */
@@ -53,13 +51,13 @@ export class CommandPass {
 
   /**
    * Decodes the commands and finds the rows of the keys that they name, in the cache or among those on their way to the storage. Returns the
-   * others: `load` their rows, where there are such, before `advance`.
+   * others, and those whose values a comparison will show and memory has not: `load` their rows, where there are such, before `advance`.
    */
   prepare(
     inCache: (key: string) => Cached | undefined,
     underWay: (key: string) => CurrentRow.CurrentRow | undefined
-  ): ReadonlyArray<Cached> {
-    const missing: Array<Cached> = []
+  ): ReadonlySet<Cached> {
+    const missing = new Set<Cached>()
     for (let i = 0; i < this.commands.length; i++) {
       const data = this.commands[i]!.data
       const fault = Command.fault(data)
@@ -75,10 +73,16 @@ export class CommandPass {
       if (cached === undefined) {
         const row = underWay(key)
         cached = new Cached(key, row ?? CurrentRow.absent)
-        if (row === undefined) missing.push(cached)
+        if (row === undefined) missing.add(cached)
       }
       this.touch(cached)
       this.targets[i] = cached
+      // Should an earlier command change the key, then its value is in memory.
+      if (CurrentRow.lacksInline(cached.draft) && Command.fails(data, cached.draft.main)) {
+        const row = underWay(key)
+        if (row === undefined) missing.add(cached)
+        else cached.draft = row
+      }
     }
     return missing
   }
@@ -96,10 +100,12 @@ export class CommandPass {
     if (this.byKey !== undefined) this.byKey.set(cached.key, cached)
   }
 
-  /** Sets the row of a key that `prepare` returned. */
-  load(cached: Cached, row: CurrentRow.CurrentRow): void {
-    cached.row = row
+  /** Sets the row of a key that `prepare` returned. False if it is another one than memory has, without its value: the storage is damaged. */
+  load(cached: Cached, row: CurrentRow.CurrentRow): boolean {
+    // The cache has counted what is in it.
+    if (!CurrentRow.exists(cached.row)) cached.row = row
     cached.draft = row
+    return cached.row.main === row.main && cached.row.sub === row.sub
   }
 
   /** The row of a key that the batch has met, as it is now. */
@@ -123,7 +129,11 @@ export class CommandPass {
       if (this.results[this.position] !== undefined) continue
       const data = this.commands[this.position]!.data
       const cached = this.targets[this.position]
-      const need = cached === undefined ? this.deleteRange(data) : this.onKey(data, cached)
+      if (cached !== undefined) {
+        this.results[this.position] = this.onKey(data, cached)
+        continue
+      }
+      const need = this.deleteRange(data)
       if (need !== undefined) return need
     }
     return undefined
@@ -139,33 +149,24 @@ export class CommandPass {
     return changed
   }
 
-  private onKey(data: Uint8Array, cached: Cached): Need | undefined {
+  /** Carries out a command on one key, and returns its result. */
+  private onKey(data: Uint8Array, cached: Cached): Uint8Array {
     const row = cached.draft
+    const present = CurrentRow.exists(row)
     switch (data[0]) {
       case Command.tag.put:
         this.put(data, cached)
-        this.results[this.position] = Outcome.put(this.revision)
-        return undefined
-      case Command.tag.delete: {
-        const keys = CurrentRow.exists(row) ? 1 : 0
-        if (keys === 1) this.remove(cached, ++this.revision, 0, false)
-        this.results[this.position] = Outcome.deleted(this.revision, keys)
-        return undefined
-      }
-      default: {
-        const present = CurrentRow.exists(row)
-        if ((present ? row.main : 0) === Command.expected(data)) {
-          if (data[0] === Command.tag.compareAndSwap) this.put(data, cached)
-          else if (present) this.remove(cached, ++this.revision, 0, false)
-          this.results[this.position] = Outcome.done(this.revision)
-          return undefined
+        return Outcome.put(this.revision)
+      case Command.tag.delete:
+        if (present) this.remove(cached, ++this.revision, 0, false)
+        return Outcome.deleted(this.revision, present ? 1 : 0)
+      default:
+        if (Command.fails(data, present ? row.main : 0)) {
+          return present ? Outcome.differs(this.revision, cached.key, row) : Outcome.missing(this.revision)
         }
-        if (present && row.value === undefined) return { _tag: "Value", cached }
-        this.results[this.position] = present
-          ? Outcome.differs(this.revision, cached.key, row)
-          : Outcome.missing(this.revision)
-        return undefined
-      }
+        if (data[0] === Command.tag.compareAndSwap) this.put(data, cached)
+        else if (present) this.remove(cached, ++this.revision, 0, false)
+        return Outcome.done(this.revision)
     }
   }
 
@@ -191,7 +192,7 @@ export class CommandPass {
     const from = toText(data, Command.keyStart(data), keyEnd)
     const end = data.subarray(keyEnd)
     const to = Layout.isUnbounded(end) ? undefined : toText(end, 0, end.length)
-    if (!this.rangeComplete) return { _tag: "Range", from, to }
+    if (!this.rangeComplete) return { from, to }
     this.rangeComplete = false
     const live: Array<Cached> = []
     for (const cached of this.touched) {

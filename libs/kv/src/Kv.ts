@@ -24,6 +24,12 @@ export interface KeyValue {
   readonly lease: number
 }
 
+/** A key as a failed comparison found it. */
+export interface FoundKey extends Omit<KeyValue, "value"> {
+  /** None if it is longer than 1 KiB: read the key. */
+  readonly value: Option.Option<Uint8Array>
+}
+
 /**
  * - `Put` creates or overwrites.
  * - `Delete` removes the keys in `[key, end)`, or just `key` when `end` is empty; an `end` of one zero byte means "no upper bound".
@@ -46,7 +52,7 @@ export type WriteResult =
     readonly revision: number
     readonly succeeded: boolean
     /** What stood there instead, if the comparison failed. */
-    readonly current: Option.Option<KeyValue>
+    readonly current: Option.Option<FoundKey>
   }
   | Invalid
   | Failed

@@ -20,7 +20,10 @@ export const commandKeyBytesMax = 64 * 1024
 /** *Replicated.* A delete that meets more live keys than this is answered as `RangeTooLarge` and changes nothing. */
 export const deleteKeysMax = 100_000
 
-/** *Replicated.* A longer value is stored in the revision log only; the current row then says where. */
+/**
+ * *Replicated.* A longer value is stored in the revision log only, and the current row says where; and a failed comparison does not show it, or one small batch of them
+ * against a large value would make gigabytes of results, on every member.
+ */
 export const inlineValueBytesMax = 1024
 
 /** Changes, and bytes, of one row of the revision log; further ones go into the next row. A larger change has a row of its own. */

@@ -8,12 +8,13 @@
  * - 3 compared and done: revision u64
  * - 4 compared, but no such key: revision u64
  * - 5 compared, but another one stood there: revision u64, mod, create revision and version u64 each, lease u64, key length u32, key, value rest
+ * - 6 the same where the value is longer than `Limits.inlineValueBytesMax`: without it, so that many compares against one large value cost little
  * - 16 malformed command, 17 unsupported command, 18 range too large
  */
 import { Option } from "effect"
 import { fromText, getUint32, getUint64, putText, putUint32, putUint64 } from "./Bytes.ts"
 import { type CurrentRow, putValue } from "./CurrentRow.ts"
-import type { Invalid, KeyValue, WriteResult } from "./Kv.ts"
+import type { FoundKey, Invalid, KeyValue, WriteResult } from "./Kv.ts"
 import * as Limits from "./Limits.ts"
 
 const tag = {
@@ -22,6 +23,7 @@ const tag = {
   done: 3,
   missing: 4,
   differs: 5,
+  differsLong: 6,
   malformed: 16,
   unsupported: 17,
   rangeTooLarge: 18
@@ -46,16 +48,18 @@ export const done = (revision: number): Uint8Array => withRevision(tag.done, rev
 
 export const missing = (revision: number): Uint8Array => withRevision(tag.missing, revision, 9)
 
-/** `row` has its value in memory. */
+/** `row` has its value in memory, if that is short enough to be shown. Whether it is goes by its length alone, which all members know. */
 export const differs = (revision: number, key: string, row: CurrentRow): Uint8Array => {
-  const bytes = withRevision(tag.differs, revision, 45 + key.length + row.valueBytes)
+  const isShown = row.valueBytes <= Limits.inlineValueBytesMax
+  const size = 45 + key.length + (isShown ? row.valueBytes : 0)
+  const bytes = withRevision(isShown ? tag.differs : tag.differsLong, revision, size)
   putUint64(bytes, 9, row.main)
   putUint64(bytes, 17, row.create)
   putUint64(bytes, 25, row.version)
   putUint64(bytes, 33, row.lease)
   putUint32(bytes, 41, key.length)
   putText(bytes, 45, key)
-  putValue(bytes, 45 + key.length, row.value!)
+  if (isShown) putValue(bytes, 45 + key.length, row.value!)
   return bytes
 }
 
@@ -87,11 +91,12 @@ export const decode = (bytes: Uint8Array): WriteResult => {
     case tag.missing:
       return { _tag: "Compared", revision: getUint64(bytes, 1), succeeded: false, current: Option.none() }
     case tag.differs:
+    case tag.differsLong:
       return {
         _tag: "Compared",
         revision: getUint64(bytes, 1),
         succeeded: false,
-        current: Option.some(keyValue(bytes))
+        current: Option.some(foundKey(bytes))
       }
     case tag.rangeTooLarge:
       return resultRangeTooLarge
@@ -100,11 +105,11 @@ export const decode = (bytes: Uint8Array): WriteResult => {
   }
 }
 
-const keyValue = (bytes: Uint8Array): KeyValue => {
+const foundKey = (bytes: Uint8Array): FoundKey => {
   const keyEnd = 45 + getUint32(bytes, 41)
   return {
     key: bytes.subarray(45, keyEnd),
-    value: bytes.subarray(keyEnd),
+    value: bytes[0] === tag.differs ? Option.some(bytes.subarray(keyEnd)) : Option.none(),
     createRevision: getUint64(bytes, 17),
     modRevision: getUint64(bytes, 9),
     version: getUint64(bytes, 25),

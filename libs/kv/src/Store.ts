@@ -7,7 +7,7 @@ import { Storage } from "@dkv/storage"
 import { Effect, Exit, Latch, Option, type Scope } from "effect"
 import { Arena } from "./Arena.ts"
 import { toText } from "./Bytes.ts"
-import { CommandPass, type Need } from "./CommandPass.ts"
+import { CommandPass } from "./CommandPass.ts"
 import * as CurrentRow from "./CurrentRow.ts"
 import * as HistoryRecord from "./HistoryRecord.ts"
 import * as HistoryRow from "./HistoryRow.ts"
@@ -124,7 +124,7 @@ export class Store {
         (key) => this.cache.get(key),
         (key) => Published.find(this.confirmed, key)
       )
-      return missing.length === 0
+      return missing.size === 0
         ? this.run(pass, extra)
         : Effect.flatMap(this.loadRows(pass, missing), () => this.run(pass, extra))
     })
@@ -138,16 +138,7 @@ export class Store {
     // Whole or not at all, should the caller be interrupted.
     return need === undefined
       ? Effect.uninterruptible(Effect.suspend(() => this.publish(pass, extra)))
-      : Effect.flatMap(this.satisfy(pass, need), () => this.run(pass, extra))
-  }
-
-  private satisfy(pass: CommandPass, need: Need): Effect.Effect<void, Failure> {
-    if (need._tag === "Range") return this.loadRange(pass, need.from, need.to)
-    const { cached } = need
-    const pending = Published.find(this.confirmed, cached.key)
-    return Effect.map(loadValues(this.storage, [pending ?? cached.draft]), ([row]) => {
-      cached.draft = row!
-    })
+      : Effect.flatMap(this.loadRange(pass, need.from, need.to), () => this.run(pass, extra))
   }
 
   private publish(
@@ -174,17 +165,16 @@ export class Store {
   /** Loads rows from the storage, in bulk. Nothing on its way to the storage may have these keys. */
   private readonly loadRows = Effect.fnUntraced({ self: this }, function*(
     pass: CommandPass,
-    missing: ReadonlyArray<Cached>
+    missing: ReadonlySet<Cached>
   ) {
-    for (let start = 0; start < missing.length; start += Limits.bulkKeysMax) {
-      const part = missing.slice(start, start + Limits.bulkKeysMax)
+    const all = Array.from(missing)
+    for (let start = 0; start < all.length; start += Limits.bulkKeysMax) {
+      const part = all.slice(start, start + Limits.bulkKeysMax)
       const found = yield* fromStorage(this.storage.getMany(part.map((cached) => Layout.currentKey(cached.key))))
       for (let i = 0; i < part.length; i++) {
         const bytes = found[i]
-        if (bytes === undefined) continue
-        const row = CurrentRow.decode(bytes)
-        if (row === undefined) return yield* corrupt("a current row cannot be read")
-        pass.load(part[i]!, row)
+        const row = bytes === undefined ? CurrentRow.absent : CurrentRow.decode(bytes)
+        if (row === undefined || !pass.load(part[i]!, row)) return yield* corrupt("a current row cannot be read")
       }
     }
   })

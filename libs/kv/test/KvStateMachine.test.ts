@@ -8,6 +8,13 @@ import { MapStorage } from "./MapStorage.ts"
 import { changesOf, stateOf } from "./State.ts"
 import { Dice, Model, randomWrite } from "./Model.ts"
 
+/** Value, if shown, and mod revision of what stood in the way of a comparison. */
+const foundBy = (result: Kv.WriteResult | undefined) => {
+  assert(result?._tag === "Compared" && !result.succeeded && Option.isSome(result.current))
+  const { modRevision, value } = result.current.value
+  return [Option.getOrUndefined(Option.map(value, text)), modRevision]
+}
+
 describe("changes", () => {
   it.effect("the first change of an empty store gets revision 2", () =>
     Effect.gen(function*() {
@@ -53,29 +60,70 @@ describe("changes", () => {
   it.effect("a comparison that fails shows what stands there, also when it is only in the storage", () =>
     Effect.gen(function*() {
       const storage = new MapStorage()
-      const large = "x".repeat(Limits.cacheValueBytesMax + 1)
-      yield* Effect.scoped(Effect.flatMap(open(storage), (kv) => kv.apply([put("a", large)])))
+      const value = "x".repeat(Limits.inlineValueBytesMax)
+      yield* Effect.scoped(Effect.flatMap(open(storage), (kv) => kv.apply([put("a", value)])))
       const kv = yield* open(storage)
-      const [result] = yield* kv.apply([swap("a", "2", 1)])
-      assert(result?._tag === "Compared" && !result.succeeded && Option.isSome(result.current))
-      assert.strictEqual(text(result.current.value.value), large)
-      assert.strictEqual(result.current.value.modRevision, 2)
+      assert.deepStrictEqual(foundBy((yield* kv.apply([swap("a", "2", 1)]))[0]), [value, 2])
       assert.deepStrictEqual(yield* kv.apply([swap("a", "2", 2)]), [
         { _tag: "Compared", revision: 3, succeeded: true, current: Option.none() }
       ])
     }))
 
-  it.effect("a comparison sees a large value that is still on its way to the storage", () =>
+  it.effect("a comparison shows a value that is still on its way to the storage", () =>
     Effect.gen(function*() {
       const storage = new MapStorage()
       const kv = yield* open(storage)
-      const large = "x".repeat(Limits.cacheValueBytesMax + 1)
+      yield* Effect.addFinalizer(() => Effect.sync(() => storage.gate.openUnsafe()))
       storage.gate.closeUnsafe()
-      yield* kv.apply([put("a", large)])
-      const [result] = yield* kv.apply([remove("a", 1)])
-      assert(result?._tag === "Compared" && Option.isSome(result.current))
-      assert.strictEqual(result.current.value.value.length, large.length)
-      storage.gate.openUnsafe()
+      yield* kv.apply([put("a", "1")])
+      assert.deepStrictEqual(foundBy((yield* kv.apply([remove("a", 1)]))[0]), ["1", 2])
+    }))
+
+  it.effect("a comparison does not show a long value, wherever that is: other members may have it elsewhere", () =>
+    Effect.gen(function*() {
+      const storage = new MapStorage()
+      const long = "x".repeat(Limits.inlineValueBytesMax + 1)
+      const kv = yield* open(storage)
+      const [, inBatch] = yield* kv.apply([put("a", long), swap("a", "2", 1)])
+      const [inMemory] = yield* kv.apply([swap("a", "2", 1)])
+      yield* kv.reader.read([range("a")])
+      const [wanted] = yield* kv.apply([swap("a", "2", 1)])
+      yield* kv.machine.flush
+      const [inStorage] = yield* (yield* open(storage)).apply([swap("a", "2", 1)])
+      for (const result of [inBatch, inMemory, wanted, inStorage]) {
+        assert.deepStrictEqual(foundBy(result), [undefined, 2])
+      }
+    }))
+
+  it.effect("thousands of failed comparisons with one of the largest values have small results, and read nothing", () =>
+    Effect.gen(function*() {
+      const storage = new MapStorage()
+      const kv = yield* open(storage)
+      yield* kv.apply([put("a", "x".repeat(Limits.valueBytesMax))])
+      yield* kv.machine.flush
+      const before = storage.reads
+      const results = yield* kv.applyBytes(Array.from({ length: 4096 }, () => Command.encode(swap("a", "2", 1))))
+      assert.isBelow(results.reduce((bytes, result) => bytes + result.length, 0), 4096 * 64)
+      assert.strictEqual(storage.reads, before)
+    }))
+
+  it.effect("the values that failed comparisons show, and memory has not, are read at once", () =>
+    Effect.gen(function*() {
+      const storage = new MapStorage()
+      const kv = yield* open(storage)
+      const names = Array.from({ length: 100 }, (_, i) => `k${i}`)
+      yield* kv.apply(names.map((name) => put(name, `${name}!`)))
+      yield* kv.machine.flush
+      const before = storage.reads
+      yield* kv.apply(names.slice(50).map((name, i) => swap(name, `${name}!`, 52 + i)))
+      assert.strictEqual(storage.reads, before, "one that succeeds shows nothing")
+      yield* kv.machine.flush
+      const results = yield* kv.apply([...names, ...names].map((name) => swap(name, "2", 1)))
+      assert.deepStrictEqual(
+        results.map((result) => foundBy(result)[0]),
+        [...names, ...names].map((name) => `${name}!`)
+      )
+      assert.strictEqual(storage.reads, before + 1)
     }))
 
   it.effect(
@@ -264,5 +312,18 @@ describe("opening", () => {
       assert.strictEqual((yield* Effect.flip(kv.reader.read([range("a", "\0")]))).reason, "Corrupt")
       assert.strictEqual((yield* Effect.flip(kv.apply([put("a", "1")]))).reason, "Corrupt")
       assert.strictEqual((yield* Effect.flip(kv.apply([del("a", "b")]))).reason, "Corrupt")
+    }))
+
+  it.effect("a current row that is gone, or is another one than was written, is reported as corrupt when its value is wanted", () =>
+    Effect.gen(function*() {
+      const storage = new MapStorage()
+      const kv = yield* open(storage)
+      yield* kv.apply([put("a", "1"), put("b", "1")])
+      yield* kv.machine.flush
+      storage.rows.set("Ka", storage.rows.get("Kb")!)
+      storage.rows.delete("Kb")
+      for (const key of ["a", "b"]) {
+        assert.strictEqual((yield* Effect.flip(kv.apply([swap(key, "2", 1)]))).reason, "Corrupt")
+      }
     }))
 })

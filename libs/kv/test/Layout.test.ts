@@ -167,13 +167,29 @@ describe("the layout of", () => {
       succeeded: false,
       current: Option.some({
         key: bytes("k"),
-        value: bytes("v"),
+        value: Option.some(bytes("v")),
         createRevision: 4,
         modRevision: 5,
         version: 2,
         lease: 3
       })
     })
+    const longest = { ...row, valueBytes: Limits.inlineValueBytesMax, value: "v".repeat(Limits.inlineValueBytesMax) }
+    assert.strictEqual(hex(Outcome.differs(6, "k", longest)).slice(0, 2), "05")
+    const longer = { ...row, valueBytes: Limits.inlineValueBytesMax + 1, value: undefined }
+    assert.strictEqual(
+      hex(Outcome.differs(6, "k", longer)),
+      "06" + u64(6) + u64(5) + u64(4) + u64(2) + u64(3) + u32(1) + "6b"
+    )
+    const unshown = Outcome.decode(Outcome.differs(6, "k", longer))
+    assert(unshown._tag === "Compared" && Option.isSome(unshown.current))
+    assert.deepStrictEqual(unshown.current.value.value, Option.none())
+    // As sessions may still have it, from before there was a limit.
+    const former = Outcome.decode(
+      new Uint8Array(Buffer.from("05" + hex(Outcome.differs(6, "k", longer)).slice(2) + "76".repeat(2000), "hex"))
+    )
+    assert(former._tag === "Compared" && Option.isSome(former.current) && Option.isSome(former.current.value.value))
+    assert.strictEqual(former.current.value.value.value.length, 2000)
     assert.deepStrictEqual([Outcome.malformed, Outcome.unsupported, Outcome.rangeTooLarge].map(hex), ["10", "11", "12"])
     for (const strange of [Outcome.malformed, Outcome.unsupported, Uint8Array.of(), Uint8Array.of(99)]) {
       const result = Outcome.decode(strange)

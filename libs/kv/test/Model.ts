@@ -34,7 +34,7 @@ export class Model {
             _tag: "Compared",
             revision: this.revision,
             succeeded: false,
-            current: present === undefined ? Option.none() : Option.some(keyValue(key, present))
+            current: present === undefined ? Option.none() : Option.some(foundKey(key, present))
           }
         }
         if (op._tag === "CompareAndSwap") this.put(key, text(op.value))
@@ -93,6 +93,11 @@ const keyValue = (key: string, entry: Entry): Kv.KeyValue => ({
   modRevision: entry.mod,
   version: entry.version,
   lease: 0
+})
+
+const foundKey = (key: string, entry: Entry): Kv.FoundKey => ({
+  ...keyValue(key, entry),
+  value: entry.value.length > Limits.inlineValueBytesMax ? Option.none() : Option.some(bytes(entry.value))
 })
 
 /** A repeatable source of numbers (mulberry32). */

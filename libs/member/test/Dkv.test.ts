@@ -55,6 +55,25 @@ describe("three members in one program", () => {
       )
     }))
 
+  it.effect("a comparison that fails shows its client what stands there, but for a value of more than 1 KiB", () =>
+    Effect.gen(function*() {
+      const { members } = yield* startAll
+      for (const member of members) {
+        const { client } = yield* services(member)
+        for (const [size, shown] of [[1024, 1024], [1025, undefined], [1_500_000, undefined]] as const) {
+          const { revision } = yield* passing(client.put("k", new Uint8Array(size)))
+          const calls = [client.compareAndSwap("k", 1, "x"), client.compareAndDelete("k", 1)]
+          for (const refused of yield* passing(Effect.all(calls, { concurrency: "unbounded" }))) {
+            assert.isFalse(refused.succeeded)
+            const { key, modRevision, value } = Option.getOrThrow(refused.current)
+            assert.strictEqual(new TextDecoder().decode(key), "k")
+            assert.strictEqual(modRevision, revision)
+            assert.strictEqual(Option.getOrUndefined(value)?.length, shown)
+          }
+        }
+      }
+    }))
+
   it.effect("a leader that stops hands over before it goes", () =>
     Effect.gen(function*() {
       const { leader, members } = yield* startAll

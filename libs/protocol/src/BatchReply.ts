@@ -6,7 +6,7 @@
  *
  * - 1 `Put`: revision u64
  * - 2 `Delete`: revision u64, deleted u32
- * - 3 `Compared`: revision u64, flags u8 (1 succeeded, 2 a key-value follows)
+ * - 3 `Compared`: revision u64, flags u8 (1 succeeded, 2 a key-value follows, 4 its value is not told and has no bytes here)
  * - 4 `Range`: revision u64, more u8, count u32, key-values
  * - 5 `Invalid`: reason u8, message length u16, message
  * - 6 `Failed`: reason u8, message length u16 (65535: as the one before), message
@@ -20,7 +20,7 @@ import { lengthBytes } from "./Frame.ts"
 import type { Violation } from "./Frame.ts"
 import * as Limits from "./Limits.ts"
 import { failureReasons, invalidReasons } from "./Operation.ts"
-import type { Failed, KeyValue, Result } from "./Operation.ts"
+import type { Failed, FoundKey, KeyValue, Result } from "./Operation.ts"
 
 export interface Reply {
   readonly _tag: "Reply"
@@ -108,7 +108,7 @@ const resultBytes = (result: Result): number => {
     case "Delete":
       return 13
     case "Compared":
-      return 10 + (Option.isSome(result.current) ? keyValueBytes(result.current.value) : 0)
+      return 10 + (Option.isSome(result.current) ? foundKeyBytes(result.current.value) : 0)
     case "Range": {
       let size = 14
       for (let i = 0; i < result.kvs.length; i++) size += keyValueBytes(result.kvs[i]!)
@@ -121,6 +121,9 @@ const resultBytes = (result: Result): number => {
 }
 
 const keyValueBytes = (kv: KeyValue): number => keyValueHeadBytes + kv.key.length + kv.value.length
+
+const foundKeyBytes = (found: FoundKey): number =>
+  keyValueHeadBytes + found.key.length + (Option.isSome(found.value) ? found.value.value.length : 0)
 
 const encodeResults = (
   writer: Bytes.Writer,
@@ -146,8 +149,7 @@ const encodeResults = (
       case "Compared": {
         writer.uint8(3)
         writer.uint64(result.revision)
-        writer.uint8((result.succeeded ? 1 : 0) + (Option.isSome(result.current) ? 2 : 0))
-        if (Option.isSome(result.current)) encodeKeyValue(writer, result.current.value)
+        encodeFound(writer, result.succeeded ? 1 : 0, result.current)
         break
       }
       case "Range": {
@@ -155,7 +157,7 @@ const encodeResults = (
         writer.uint64(result.revision)
         writer.uint8(result.more ? 1 : 0)
         writer.uint32(result.kvs.length)
-        for (let k = 0; k < result.kvs.length; k++) encodeKeyValue(writer, result.kvs[k]!)
+        for (let k = 0; k < result.kvs.length; k++) encodeKeyValue(writer, result.kvs[k]!, result.kvs[k]!.value)
         break
       }
       case "Invalid": {
@@ -182,15 +184,23 @@ const encodeMessage = (writer: Bytes.Writer, message: Uint8Array): void => {
   writer.put(message)
 }
 
-const encodeKeyValue = (writer: Bytes.Writer, kv: KeyValue): void => {
+/** Flags, and what they say follows. */
+const encodeFound = (writer: Bytes.Writer, flags: number, current: Option.Option<FoundKey>): void => {
+  if (Option.isNone(current)) return writer.uint8(flags)
+  const { value } = current.value
+  writer.uint8(flags + (Option.isSome(value) ? 2 : 6))
+  encodeKeyValue(writer, current.value, Option.isSome(value) ? value.value : Bytes.empty)
+}
+
+const encodeKeyValue = (writer: Bytes.Writer, kv: Omit<KeyValue, "value">, value: Uint8Array): void => {
   writer.uint64(kv.createRevision)
   writer.uint64(kv.modRevision)
   writer.uint64(kv.version)
   writer.uint64(kv.lease)
   writer.uint32(kv.key.length)
-  writer.uint32(kv.value.length)
+  writer.uint32(value.length)
   writer.put(kv.key)
-  writer.put(kv.value)
+  writer.put(value)
 }
 
 /** A notice as a whole frame. */
@@ -244,9 +254,10 @@ const decodeResult = (reader: Bytes.Reader, before: Failed | undefined): Result 
     case 3: {
       const revision = reader.uint64()
       const flags = reader.uint8()
-      if (flags > 3) return undefined
-      const current = (flags & 2) === 0 ? Option.none() : Option.some(decodeKeyValue(reader))
-      return { _tag: "Compared", revision, succeeded: (flags & 1) === 1, current }
+      const current = decodeFound(reader, flags & ~1)
+      return current === undefined
+        ? undefined
+        : { _tag: "Compared", revision, succeeded: (flags & 1) === 1, current }
     }
     case 4: {
       const revision = reader.uint64()
@@ -272,6 +283,15 @@ const decodeResult = (reader: Bytes.Reader, before: Failed | undefined): Result 
     default:
       return undefined
   }
+}
+
+/** Undefined for flags that say nothing that is known. */
+const decodeFound = (reader: Bytes.Reader, flags: number): Option.Option<FoundKey> | undefined => {
+  if (flags === 0) return Option.none()
+  if (flags !== 2 && flags !== 6) return undefined
+  const kv = decodeKeyValue(reader)
+  if (flags === 2) return Option.some({ ...kv, value: Option.some(kv.value) })
+  return kv.value.length === 0 ? Option.some({ ...kv, value: Option.none() }) : undefined
 }
 
 const decodeKeyValue = (reader: Bytes.Reader): KeyValue => {

@@ -18,6 +18,12 @@ export interface KeyValue {
   readonly lease: number
 }
 
+/** A key as a failed comparison found it. */
+export interface FoundKey extends Omit<KeyValue, "value"> {
+  /** None if it is longer than 1 KiB: read the key. */
+  readonly value: Option.Option<Uint8Array>
+}
+
 /**
  * - `linearizable`: everything acknowledged before the call is seen.
  * - `stale`: whatever the member that is asked has applied, however long ago it was cut off.
@@ -119,7 +125,7 @@ export interface ComparedResult {
   readonly revision: number
   readonly succeeded: boolean
   /** What stood there instead, if the comparison failed. */
-  readonly current: Option.Option<KeyValue>
+  readonly current: Option.Option<FoundKey>
 }
 
 export interface RangeResult {

@@ -30,7 +30,15 @@ const results: ReadonlyArray<Operation.Result> = [
   { _tag: "Put", revision: 7 },
   { _tag: "Delete", revision: 8, deleted: 2 },
   { _tag: "Compared", revision: 9, succeeded: true, current: Option.none() },
-  { _tag: "Compared", revision: 9, succeeded: false, current: Option.some(keyValue) },
+  { _tag: "Compared", revision: 9, succeeded: false, current: Option.none() },
+  {
+    _tag: "Compared",
+    revision: 9,
+    succeeded: false,
+    current: Option.some({ ...keyValue, value: Option.some(anything) })
+  },
+  { _tag: "Compared", revision: 9, succeeded: false, current: Option.some({ ...keyValue, value: Option.some(empty) }) },
+  { _tag: "Compared", revision: 9, succeeded: false, current: Option.some({ ...keyValue, value: Option.none() }) },
   { _tag: "Range", revision: 9, kvs: [keyValue, keyValue], more: true },
   { _tag: "Invalid", reason: "KeyEmpty", message: "a key has at least one byte" },
   { _tag: "Failed", reason: "NoLeader", message: "no leader" },
@@ -157,6 +165,30 @@ describe("a reply", () => {
     for (let length = 0; length < frame.length; length++) {
       assert.isTrue("code" in BatchReply.decode(frame.subarray(0, length)), `cut at ${length}`)
     }
+  })
+
+  it("says of a failed comparison what it found: nothing, a key with its value, or a key without", () => {
+    const encoded = (current: Operation.ComparedResult["current"]) =>
+      Buffer.from(BatchReply.encode(1, [{ _tag: "Compared", revision: 9, succeeded: false, current }])).toString("hex")
+    const head = "00000001" + "0001" + "03" + "0000000000000009"
+    const key = "0000000000000002" + "0000010000000000" + "0000000000000003" + "0000000000000000" + "00000001"
+    const found = (value: Option.Option<Uint8Array>) => encoded(Option.some({ ...keyValue, value }))
+    assert.strictEqual(encoded(Option.none()), "00000010" + head + "00")
+    assert.strictEqual(found(Option.some(bytes("v"))), "0000003a" + head + "02" + key + "00000001" + "6b" + "76")
+    assert.strictEqual(found(Option.none()), "00000039" + head + "06" + key + "00000000" + "6b")
+  })
+
+  it("with flags of a comparison that say nothing, or with bytes of a value that is not told, is a violation", () => {
+    const isRead = (flags: number, value: Uint8Array) => {
+      const current = Option.some({ ...keyValue, value: Option.some(value) })
+      const result = { _tag: "Compared", revision: 9, succeeded: false, current } as const
+      const frame = BatchReply.encode(1, [result]).subarray(Frame.lengthBytes)
+      frame[4 + 2 + 1 + 8] = flags
+      return "results" in BatchReply.decode(frame)
+    }
+    const flags = Array.from({ length: 256 }, (_, flags) => flags)
+    assert.deepStrictEqual(flags.filter((flags) => isRead(flags, bytes("v"))), [2, 3])
+    assert.deepStrictEqual(flags.filter((flags) => isRead(flags, empty)), [2, 3, 6, 7])
   })
 
   it("leaves out what would make it too large, and says which answers to ask for again", () => {

@@ -19,7 +19,7 @@ describe("the client", () => {
       assert.isTrue((yield* passing(client.compareAndSwap("k/1", modRevision, "x"))).succeeded)
       const refused = yield* passing(client.compareAndSwap("k/1", modRevision, "y"))
       assert.isFalse(refused.succeeded)
-      assert.strictEqual(text(Option.getOrThrow(refused.current).value), "x")
+      assert.strictEqual(text(Option.getOrThrow(Option.getOrThrow(refused.current).value)), "x")
       assert.strictEqual((yield* passing(client.delete("k/1"))).deleted, 1)
       assert.strictEqual((yield* passing(client.delete("k/1"))).deleted, 0)
     }).pipe(Effect.scoped))

@@ -1,6 +1,6 @@
 /** Members that are nothing but a client port over a store that the test controls, and a client of them, all in this process under virtual time. */
 import { Client } from "@dkv/client"
-import { Kv } from "@dkv/kv"
+import { Kv, Limits } from "@dkv/kv"
 import { Loopback } from "@dkv/protocol"
 import { RaftError, RaftNode } from "@dkv/raft"
 import type { Session } from "@dkv/raft"
@@ -9,6 +9,11 @@ import { Context, Effect, Exit, Fiber, Layer, Option, PubSub, Scope, Stream } fr
 import { TestClock } from "effect/testing"
 
 export const text = (value: Uint8Array): string => new TextDecoder().decode(value)
+
+const foundKey = (kv: Kv.KeyValue): Kv.FoundKey => ({
+  ...kv,
+  value: kv.value.length > Limits.inlineValueBytesMax ? Option.none() : Option.some(kv.value)
+})
 
 /** A store in memory that counts its calls, and fails or hangs when the test says so. */
 export class FakeKv {
@@ -55,7 +60,8 @@ export class FakeKv {
     }
     const present = this.rows.get(key)
     if (op._tag !== "Put" && op.expected !== (present?.modRevision ?? 0)) {
-      return { _tag: "Compared", revision: this.revision, succeeded: false, current: Option.fromNullishOr(present) }
+      const current = Option.map(Option.fromNullishOr(present), foundKey)
+      return { _tag: "Compared", revision: this.revision, succeeded: false, current }
     }
     this.revision++
     if (op._tag === "CompareAndDelete") this.rows.delete(key)

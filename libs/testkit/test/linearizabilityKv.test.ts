@@ -24,6 +24,8 @@ import {
 
 type Step = History.Interval<Input, Output>
 
+const unshown = { ...kv("x", "", 2), value: undefined }
+
 /** Small histories are also held against all their orders. */
 const check = (steps: ReadonlyArray<Step>): KvCheck.Verdict => {
   const history = History.fromIntervals(steps)
@@ -75,6 +77,15 @@ describe("a linearizable history of the store", () => {
       op("a", 6, 7, remove("x", 0), not(2, kv("x", "v1", 2))),
       op("a", 8, 9, remove("x", 2), done(3)),
       op("a", 10, 11, swap("x", "v3", 2), not(3))
+    )
+  })
+
+  it("finds a key whose value is not shown", () => {
+    accepts(op("a", 0, 1, put("x", "v1"), wrote(2)), op("a", 2, 3, swap("x", "v2", 7), not(2, unshown)))
+    accepts(
+      op("a", 0, 1, put("x", "v1")),
+      op("b", 2, 3, remove("x", 9), not(2, unshown)),
+      op("b", 4, 5, get("x"), found(2, kv("x", "v1", 2)))
     )
   })
 
@@ -234,6 +245,21 @@ describe("a history of the store that is not linearizable", () => {
 
   it("has a swap that was refused though it found what it expected", () => {
     refuses("Key", first, op("b", 2, 3, swap("x", "v2", 2), not(2, kv("x", "v1", 2))))
+  })
+
+  it("has a swap that was refused over what was not there, though its value is not shown", () => {
+    refuses("Key", first, op("b", 2, 3, swap("x", "v2", 7), not(2, { ...unshown, version: 2 })))
+    refuses(
+      "Unique",
+      first,
+      op("b", 2, 3, swap("x", "v2", 7), not(3, { ...unshown, modRevision: 3 })),
+      op("c", 4, 5, del("x"), deleted(3))
+    )
+    refuses("Key", first, op("a", 2, 3, del("x"), deleted(3)), op("b", 4, 5, swap("x", "v2", 7), not(3, unshown)))
+  })
+
+  it("has a swap that was refused over a value that is not the one there", () => {
+    refuses("Unique", first, op("b", 2, 3, swap("x", "v2", 7), not(2, kv("x", "v9", 2))))
   })
 
   it("gave one revision to two writes, of one key or of two", () => {

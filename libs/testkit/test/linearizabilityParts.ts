@@ -1,7 +1,7 @@
 /** Short words for histories, an atomic store that makes them at random, and a checker that tries every order there is. */
 import { Option } from "effect"
 import type { Event, History, Interval, Operation } from "../src/linearizability/History.ts"
-import type { Input, KeyValue, Output } from "../src/linearizability/KvModel.ts"
+import type { FoundKey, Input, KeyValue, Output } from "../src/linearizability/KvModel.ts"
 
 export const put = (key: string, value: string): Input => ({ _tag: "Put", key, value })
 export const del = (key: string): Input => ({ _tag: "Delete", key })
@@ -40,7 +40,7 @@ export const done = (revision: number): Output => ({
   succeeded: true,
   current: Option.none()
 })
-export const not = (revision: number, current?: KeyValue): Output => ({
+export const not = (revision: number, current?: FoundKey): Output => ({
   _tag: "Compared",
   revision,
   succeeded: false,
@@ -211,9 +211,20 @@ export const inputs = (dice: Dice, store: Store, keys: ReadonlyArray<string>) =>
   return roll < 9 ? range("") : part(dice.pick(keys), `${dice.pick(keys)}~`, dice.roll(3), dice.roll(2) === 0)
 }
 
-/** Whether the store answers so, to a client that may not be told the revision. */
-export const tells = (answer: Output, told: Output): boolean =>
-  isSame(told, told.revision === undefined && answer._tag === "Range" ? { ...answer, revision: undefined } : answer)
+/** The answer to a client that is told less: of a read not the revision, of a comparison that failed not the value. */
+export const hushed = (answer: Output): Output => {
+  switch (answer._tag) {
+    case "Range":
+      return { ...answer, revision: undefined }
+    case "Compared":
+      return { ...answer, current: Option.map(answer.current, (found) => ({ ...found, value: undefined })) }
+    default:
+      return answer
+  }
+}
+
+/** Whether the store answers so, to a client that may be told less. */
+export const tells = (answer: Output, told: Output): boolean => isSame(told, answer) || isSame(told, hushed(answer))
 
 const isSame = (one: unknown, other: unknown): boolean => JSON.stringify(one) === JSON.stringify(other)
 

@@ -3,7 +3,7 @@ import { assert, describe, it } from "vitest"
 import * as History from "../src/linearizability/History.ts"
 import type { Input, KeyValue, Output, Read } from "../src/linearizability/KvModel.ts"
 import { StaleReads } from "../src/simulator/index.ts"
-import { del, deleted, found, get, kv, op, put, range, wrote } from "./linearizabilityParts.ts"
+import { del, deleted, found, get, kv, not, op, put, range, swap, wrote } from "./linearizabilityParts.ts"
 
 type Step = History.Interval<Input, Output>
 
@@ -72,6 +72,14 @@ describe("a stale read", () => {
     assert.isUndefined(judge([x2], { history }))
     assert.equal(judge([{ ...x2, version: 1 }], { history }), StaleReads.shownRule)
     assert.equal(judge([{ ...x2, createRevision: 3 }], { history }), StaleReads.shownRule)
+  })
+
+  it("may not show what a comparison saw replaced, though that did not show the value", () => {
+    const found = { ...x1, value: undefined, modRevision: 4, version: 2 }
+    const written: ReadonlyArray<Step> = [op("a", 0, 10, put("x", "v1"), wrote(2)), op("b", 20, 30, put("x", "v2"))]
+    const history: ReadonlyArray<Step> = [...written, op("c", 40, 50, swap("x", "v3", 7), not(4, found))]
+    assert.isUndefined(judge([x1], { history }))
+    assert.equal(judge([x1], { history, input: all, revision: 4 }), StaleReads.shownRule)
   })
 
   it("may not mix states", () => {

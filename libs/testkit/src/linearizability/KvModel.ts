@@ -16,6 +16,12 @@ export interface KeyValue {
   readonly version: number
 }
 
+/** A key as a failed comparison found it. */
+export interface FoundKey extends Omit<KeyValue, "value"> {
+  /** Undefined for a long one, which is not shown. */
+  readonly value: string | undefined
+}
+
 /**
  * Revisions that a write of unknown outcome may have taken, if it took effect. Filled in by `KvRevisions`, which sees the whole history; recorders leave
  * it out.
@@ -74,7 +80,7 @@ export type Output =
     readonly revision: number
     readonly succeeded: boolean
     /** What stood there instead, if the comparison failed. */
-    readonly current: Option.Option<KeyValue>
+    readonly current: Option.Option<FoundKey>
   }
 
 export const isWrite = (input: Input): input is Write => input._tag !== "Get" && input._tag !== "Range"
@@ -139,7 +145,7 @@ export const answers = (write: Write, current: KeyValue | undefined, output: Out
       if (output._tag !== "Compared") return false
       const succeeds = (current?.modRevision ?? 0) === write.expected
       return output.succeeded === succeeds &&
-        (succeeds || same(current, Option.getOrUndefined(output.current)))
+        (succeeds || shows(current, Option.getOrUndefined(output.current)))
     }
   }
 }
@@ -166,6 +172,12 @@ export const same = (a: KeyValue | undefined, b: KeyValue | undefined): boolean 
     ? a === b
     : a.key === b.key && a.value === b.value && a.createRevision === b.createRevision &&
       a.modRevision === b.modRevision && a.version === b.version
+
+/** Whether a comparison that found `kv` may have shown `found`. */
+const shows = (kv: KeyValue | undefined, found: FoundKey | undefined): boolean =>
+  kv === undefined || found === undefined
+    ? kv === found
+    : same(kv, { ...found, value: found.value ?? kv.value })
 
 export interface State {
   readonly revision: number
@@ -251,5 +263,5 @@ const describeOutput = (output: Output): string => {
 }
 
 /** Value, then create revision, mod revision and version. */
-const describeKv = (kv: KeyValue): string =>
-  `${kv.key}=${kv.value}(${kv.createRevision}/${kv.modRevision}/${kv.version})`
+const describeKv = (kv: FoundKey): string =>
+  `${kv.key}=${kv.value ?? "…"}(${kv.createRevision}/${kv.modRevision}/${kv.version})`

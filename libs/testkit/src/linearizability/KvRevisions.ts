@@ -16,11 +16,11 @@ import type { Operation } from "./History.ts"
 import {
   asks,
   changed,
+  type FoundKey,
   type Guess,
   initialRevision,
   type Input,
   isWrite,
-  type KeyValue,
   type Output,
   reached
 } from "./KvModel.ts"
@@ -127,8 +127,8 @@ const evidence = (history: ReadonlyArray<KvOperation>) => {
     const output = operation.output.value
     const claim = (revision: number, key: string, value: Claim["value"], writer?: KvOperation) =>
       claims.push({ revision, key, value, writer, by: operation })
-    const see = (kv: KeyValue) => {
-      claim(kv.modRevision, kv.key, Option.some(kv.value))
+    const see = (kv: FoundKey) => {
+      claim(kv.modRevision, kv.key, kv.value === undefined ? undefined : Option.some(kv.value))
       if (kv.createRevision !== kv.modRevision) claim(kv.createRevision, kv.key, undefined)
       sights.push({
         key: kv.key,

@@ -5,7 +5,7 @@
 import { Option } from "effect"
 import type { History, Operation } from "../linearizability/History.ts"
 import { asks, changed, initialRevision, isWrite, same, tells } from "../linearizability/KvModel.ts"
-import type { Input, KeyValue, Output, Read } from "../linearizability/KvModel.ts"
+import type { FoundKey, Input, KeyValue, Output, Read } from "../linearizability/KvModel.ts"
 
 export interface StaleRead {
   readonly client: string
@@ -133,8 +133,8 @@ const factsOf = (history: History<Input, Output>): Facts => {
   const writers = new Map<string, Operation<Input, Output>>()
   const seen = new Map<string, KeyValue>()
   const unknownDeletes = new Map<string, number>()
-  const see = (kv: KeyValue) => {
-    seen.set(kv.value, kv)
+  const see = ({ value, ...kv }: FoundKey) => {
+    if (value !== undefined) seen.set(value, { ...kv, value })
     if (byRevision.has(kv.modRevision)) return
     byRevision.set(kv.modRevision, { key: kv.key, revision: kv.modRevision, isDelete: false, toldAt: Infinity })
   }

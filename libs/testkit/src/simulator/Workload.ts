@@ -380,12 +380,16 @@ const compared = ({ current, revision, succeeded }: Client.Compared): Output => 
   _tag: "Compared",
   revision,
   succeeded,
-  current: Option.map(current, textOf)
+  current: Option.map(current, ({ value, ...found }) => ({
+    ...factsOf(found),
+    value: Option.getOrUndefined(Option.map(value, nameOf))
+  }))
 })
 
-const textOf = (kv: Operation.KeyValue) => ({
+const textOf = ({ value, ...kv }: Operation.KeyValue) => ({ ...factsOf(kv), value: nameOf(value) })
+
+const factsOf = (kv: Omit<Operation.KeyValue, "value">) => ({
   key: decoder.decode(kv.key),
-  value: unpadded(decoder.decode(kv.value)),
   createRevision: kv.createRevision,
   modRevision: kv.modRevision,
   version: kv.version
@@ -398,7 +402,8 @@ const padded = (value: string): string => {
 }
 
 /** The name of a value that is whole; any other one as it is, which nobody wrote. */
-const unpadded = (value: string): string => {
+const nameOf = (bytes: Uint8Array): string => {
+  const value = decoder.decode(bytes)
   const [name] = value.split(":")
   return padded(name!) === value ? name! : value
 }
