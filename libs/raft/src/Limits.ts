@@ -8,6 +8,9 @@ export const groupCommandsMax = 65_536
 export const commandBytesMax = 4 * 1024 * 1024
 export const groupBytesMax = 7 * 1024 * 1024
 
+/** Bytes of the answers to a forwarded group, which go back in one frame; of what does not fit the caller is told that it was applied, as `Unknown`. */
+export const forwardedAnswersBytesMax = 7 * 1024 * 1024
+
 /**
  * Client sessions, and how far beyond its lowest unanswered command a session may be. Part of the replicated state: another value would make members disagree. With more
  * sessions the one that was not used for longest is evicted; commands beyond the window are refused as `Busy`.

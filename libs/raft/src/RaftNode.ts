@@ -104,7 +104,8 @@ export class RaftNode extends Context.Service<RaftNode, {
 
   /**
    * The same for a caller who wants to know of each command: one that is refused for its session's sake has the reason in place of a result, `Unknown` if it took
-   * effect before and its answer is gone, and `Busy` if it is too far ahead. Only `Expired` is the refusal of all of them, and the failure of the call.
+   * effect before and its answer is gone, and `Busy` if it is too far ahead. `Unknown` is also one that was applied and whose answer did not fit into what a forwarded
+   * group brings back (`Limits.forwardedAnswersBytesMax`). Only `Expired` is the refusal of all of them, and the failure of the call.
    */
   readonly proposeEach: (
     commands: ReadonlyArray<Uint8Array>,

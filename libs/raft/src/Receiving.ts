@@ -1,6 +1,7 @@
 /** What the serving loop does with a frame from a peer: messages of the protocol go to the core, the rest to whoever waits for them. */
 import * as Codec from "./codec/PeerMessageCodec.ts"
 import type { MemberId } from "./core/Entry.ts"
+import * as ForwardedAnswers from "./ForwardedAnswers.ts"
 import type { Member } from "./Member.ts"
 import type { PeerMessage } from "./PeerMessage.ts"
 import type { Group } from "./Proposals.ts"
@@ -22,7 +23,8 @@ export const receive = (member: Member, from: MemberId, bytes: Uint8Array, time:
         member.transport.sendUnsafe(from, "raft", [Codec.encode(reply)])
       const answer: Group["answer"] = (exit) => {
         if (exit._tag === "Failure") return void send(failureOf(id, exit.cause.reasons[0]))
-        if (!send({ _tag: "ForwardDone", id, results: exit.value })) send(failureOf(id, undefined))
+        const results = ForwardedAnswers.fit(exit.value)
+        if (!send({ _tag: "ForwardDone", id, results })) send(failureOf(id, undefined))
       }
       const refused = member.proposals.add(
         message.commands,

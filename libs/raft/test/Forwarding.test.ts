@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
 import * as Codec from "../src/codec/PeerMessageCodec.ts"
+import { RaftError } from "../src/index.ts"
 import * as Cluster from "./support/Cluster.ts"
 import { followersOf, numberOf, tag } from "./support/Members.ts"
 import { bytes, text } from "./support/Register.ts"
@@ -48,6 +49,24 @@ describe("forwarding", () => {
         follower!.node.changeMembership({ _tag: "Join", member, replaces: Option.none() })
       )
       assert.isDefined(joined)
+    }))
+
+  it.effect("answers that are too long for one frame are unknown each by itself, and the others of the group come", () =>
+    Effect.gen(function*() {
+      const cluster = yield* Cluster.make([1, 2, 3])
+      const leader = yield* cluster.elected
+      const [follower] = followersOf(cluster, leader)
+      cluster.network.frameBytesMax = 8 * 1024 * 1024
+      leader.register.answerBytes = 2000
+      const commands = Array.from({ length: 9000 }, (_, count) => bytes(`c${count}`))
+      const answers = yield* passing(follower!.node.proposeEach(commands))
+      const known = answers.findIndex((answer) => answer instanceof RaftError)
+      assert.isAbove(known, 3000)
+      for (const [count, answer] of answers.entries()) {
+        if (count < known) assert.strictEqual(Number(text(answer as Uint8Array)), count + 1)
+        else assert.strictEqual((answer as RaftError).reason, "Unknown")
+      }
+      assert.strictEqual(leader.register.commands.length, 9000)
     }))
 
   it.effect("a proposal that was turned away for want of a leader is forwarded anew, under another id", () =>

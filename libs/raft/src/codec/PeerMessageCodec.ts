@@ -299,6 +299,10 @@ const writeAnswers = (writer: Writer, answers: ReadonlyArray<Answer>): Writer =>
   return writer
 }
 
+/** Bytes that an answer takes in a `ForwardDone`. Reasons and messages of ours are ASCII. */
+export const answerBytes = (answer: Answer): number =>
+  answer instanceof RaftError ? 12 + answer.reason.length + answer.message.length : 4 + answer.length
+
 const readAnswers = (reader: Reader): ReadonlyArray<Answer> => {
   const answers: Array<Answer> = []
   let last: RaftError | undefined

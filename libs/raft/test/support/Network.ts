@@ -15,6 +15,8 @@ export class Network {
   private readonly cuts = new Set<string>()
   private readonly flights: Queue.Queue<Flight>
   frames = 0
+  /** A longer frame is not sent. */
+  frameBytesMax = Infinity
   /** Drops a frame if it says so. */
   filter: (from: MemberId, to: MemberId, frame: Uint8Array) => boolean = () => true
   /** Delivers a frame twice if it says so. */
@@ -86,6 +88,7 @@ export class Network {
       sendUnsafe: (to, lane, chunks) => {
         if (!this.handlers.has(to) || this.cuts.has(`${id}>${to}`)) return false
         const frame = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0))
+        if (frame.length > this.frameBytesMax) return false
         let offset = 0
         for (const chunk of chunks) {
           frame.set(chunk, offset)

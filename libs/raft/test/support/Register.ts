@@ -19,6 +19,8 @@ export class Register {
   /** What the next snapshots are refused with. */
   refusal: StateMachineError | undefined
   installs = 0
+  /** Fills answers up to so many bytes. */
+  answerBytes = 0
 
   service(): StateMachine.StateMachine["Service"] {
     return {
@@ -27,7 +29,7 @@ export class Register {
         Effect.sync(() => {
           const results = commands.map((entry) => {
             this.commands.push(text(entry.data))
-            return bytes(String(this.commands.length))
+            return bytes(String(this.commands.length).padEnd(this.answerBytes))
           })
           this.meta.keep(meta, results)
           return results
