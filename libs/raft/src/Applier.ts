@@ -7,6 +7,7 @@
 import { Effect, Semaphore } from "effect"
 import * as ConfigurationCodec from "./codec/ConfigurationCodec.ts"
 import * as MetaCodec from "./codec/MetaCodec.ts"
+import * as SessionCodec from "./codec/SessionCodec.ts"
 import type { LogIndex } from "./core/Entry.ts"
 import { EntryKind } from "./core/Entry.ts"
 import { invariant } from "./core/Invariant.ts"
@@ -49,13 +50,17 @@ export const make = Effect.fnUntraced(function*(options: {
   const { cache, mailbox, proposals, witness } = options
   const logStore = yield* LogStore
   const stateMachine = yield* StateMachine
+  const batchShare = witness ? undefined : stateMachine.batchShare
   const wakeup = yield* Wakeup.make
   const semaphore = yield* Semaphore.make(1)
   let head = options.head
   let sessions = options.sessions
   let target = head.index
+  /** Read with the last batch, and too much for it. */
+  let rest = none
 
   const readBatch = Effect.suspend((): Effect.Effect<ReadonlyArray<Entry>, LogStoreError> => {
+    if (rest.length > 0) return Effect.succeed(rest)
     const from = head.index + 1
     const to = Math.min(target, head.index + Limits.applyEntriesMax)
     const cached = cache.read(from, to, Limits.applyBytesMax, Limits.applyEntriesMax)
@@ -63,7 +68,9 @@ export const make = Effect.fnUntraced(function*(options: {
   })
 
   const applyBatch = Effect.gen(function*() {
-    const entries = yield* readBatch
+    const read = yield* readBatch
+    const count = batchShare === undefined ? read.length : batchCount(read, batchShare)
+    const entries = count === read.length ? read : read.slice(0, count)
     invariant(
       entries.length > 0 && entries[0]!.index === head.index + 1,
       `entry ${head.index + 1} is committed, but cannot be read from the log`
@@ -77,6 +84,7 @@ export const make = Effect.fnUntraced(function*(options: {
       `the state machine answered ${results.length} of ${plan.commands.length} commands`
     )
     head = next
+    rest = count === read.length ? none : read.slice(count)
     proposals.applied({
       from: entries[0]!.index,
       to: head.index,
@@ -105,6 +113,7 @@ export const make = Effect.fnUntraced(function*(options: {
     pause: semaphore.withPermit,
     resetUnsafe: (replaced, itsSessions) => {
       head = replaced
+      rest = none
       sessions = itsSessions
       target = Math.max(target, head.index)
     },
@@ -112,6 +121,24 @@ export const make = Effect.fnUntraced(function*(options: {
   }
   return applier
 })
+
+const none: ReadonlyArray<Entry> = []
+
+/** How many of the entries go into one batch, at least one. */
+const batchCount = (
+  entries: ReadonlyArray<Entry>,
+  batchShare: (data: Uint8Array, start: number) => number
+): number => {
+  let taken = 0
+  for (let count = 0; count < entries.length; count++) {
+    const { data, kind } = entries[count]!
+    if (kind === EntryKind.Command) taken += batchShare(data, 0)
+    else if (kind === EntryKind.SessionCommand) taken += batchShare(data, SessionCodec.commandStart(data))
+    else continue
+    if (taken > 1 && count > 0) return count
+  }
+  return entries.length
+}
 
 /** A witness carries out nothing, and keeps no sessions: all that it applies is the configuration. */
 const nothing: Plan = {

@@ -72,6 +72,13 @@ export class StateMachine extends Context.Service<StateMachine, {
   ) => Effect.Effect<ReadonlyArray<Uint8Array>, StateMachineError>
 
   /**
+   * What a command takes of a batch, from 0 to 1: a batch ends before the command with which these would come to more than 1. For commands that make `apply` hold much in memory, of
+   * which thousands must not be applied at once. The command is in `data` from `start` on, and may be any bytes; it goes by them alone. Every command is asked about, so be quick.
+   * Without it, a batch ends by the number and the bytes of its entries alone (`Limits.applyEntriesMax`, `Limits.applyBytesMax`).
+   */
+  readonly batchShare?: (data: Uint8Array, start: number) => number
+
+  /**
    * Makes everything applied so far durable; the log may then be truncated up to the index that was applied when the call began.
    */
   readonly flush: Effect.Effect<void, StateMachineError>

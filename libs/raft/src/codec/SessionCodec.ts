@@ -43,6 +43,13 @@ export const decodeFirst = (bytes: Uint8Array): { readonly stamp: Session.Stamp;
   return { stamp, command: bytes.subarray(reader.offset) }
 }
 
+/** Where the command begins in the payload of the first entry of a group, without reading the stamp; at its end, if that does not fit in. */
+export const commandStart = (bytes: Uint8Array): number => {
+  let runs = 0
+  for (let at = stampHeadBytes - 4; at < stampHeadBytes; at++) runs = runs * 256 + (bytes[at] ?? 0)
+  return Math.min(stampHeadBytes + runs * runBytes, bytes.length)
+}
+
 /** Commands in the group of an entry that `decodeFirst` refuses, as far as its layout can be followed. */
 export const countOfRefused = (bytes: Uint8Array): number => {
   if (bytes.length < stampHeadBytes) return 1

@@ -125,6 +125,21 @@ export const cases: ReadonlyArray<Case> = [
       })
   },
   {
+    name:
+      "what a command takes of a batch, if that is said, is from 0 to 1, whatever its bytes are and wherever they begin",
+    run: Effect.fnUntraced(function*({ command, nonsense, open }) {
+      const { batchShare } = yield* open
+      if (batchShare === undefined) return
+      for (const whole of [...Array.from({ length: 60 }, (_, n) => command(n + 1)), ...nonsense]) {
+        for (const data of [whole, ...Array.from(whole.subarray(0, 100), (_, length) => whole.subarray(0, length))]) {
+          const share = batchShare(data, 0)
+          assert.ok(share >= 0 && share <= 1, `${share} of ${Buffer.from(data).toString("hex")}`)
+          assert.equal(batchShare(Buffer.concat([whole, data]), whole.length), share, "behind another command")
+        }
+      }
+    })
+  },
+  {
     name: "a command that cannot be carried out is answered and changes nothing",
     run: (subject) =>
       Effect.gen(function*() {
