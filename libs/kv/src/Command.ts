@@ -67,6 +67,10 @@ export const keyEnd = (data: Uint8Array): number => {
   return offset + 4 + getUint32(data, offset)
 }
 
+/** Whether the command in `data` from `start` on deletes a range of keys; of one with a fault it says this or that. */
+export const deletesRange = (data: Uint8Array, start: number): boolean =>
+  data[start] === tag.delete && start + 5 + getUint32(data, start + 1) < data.length
+
 /** Whether a command without fault compares, and expects another mod revision than `main`, which is 0 where there is no such key. */
 export const fails = (data: Uint8Array, main: number): boolean =>
   (data[0] === tag.compareAndSwap || data[0] === tag.compareAndDelete) && getUint64(data, 1) !== main

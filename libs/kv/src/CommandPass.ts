@@ -66,7 +66,7 @@ export class CommandPass {
         continue
       }
       const keyEnd = Command.keyEnd(data)
-      if (data[0] === Command.tag.delete && keyEnd < data.length) continue
+      if (Command.deletesRange(data, 0)) continue
       const key = toText(data, Command.keyStart(data), keyEnd)
       // A key that this batch has met may have left the cache since.
       let cached = inCache(key) ?? this.met(key)
@@ -192,14 +192,10 @@ export class CommandPass {
     const from = toText(data, Command.keyStart(data), keyEnd)
     const end = data.subarray(keyEnd)
     const to = Layout.isUnbounded(end) ? undefined : toText(end, 0, end.length)
-    if (!this.rangeComplete) return { from, to }
+    const live = this.liveIn(from, to)
+    // Those that are in memory may be too many already: then the others need not be read.
+    if (!this.rangeComplete && live.length <= Limits.deleteKeysMax) return { from, to }
     this.rangeComplete = false
-    const live: Array<Cached> = []
-    for (const cached of this.touched) {
-      if (CurrentRow.exists(cached.draft) && cached.key >= from && (to === undefined || cached.key < to)) {
-        live.push(cached)
-      }
-    }
     if (live.length > Limits.deleteKeysMax) {
       this.results[this.position] = Outcome.rangeTooLarge
       return undefined
@@ -211,5 +207,12 @@ export class CommandPass {
     }
     this.results[this.position] = Outcome.deleted(this.revision, live.length)
     return undefined
+  }
+
+  /** The keys in `[from, to)` that the batch has met and that exist now. */
+  private liveIn(from: string, to: string | undefined): Array<Cached> {
+    return this.touched.filter(({ draft, key }) =>
+      CurrentRow.exists(draft) && key >= from && (to === undefined || key < to)
+    )
   }
 }

@@ -5,8 +5,10 @@
 import { StateMachine } from "@dkv/raft"
 import type { Storage } from "@dkv/storage"
 import { Context, Effect, Layer } from "effect"
+import * as Command from "./Command.ts"
 import { KvReader } from "./KvReader.ts"
 import * as Layout from "./Layout.ts"
+import * as Limits from "./Limits.ts"
 import * as LocalRead from "./LocalRead.ts"
 import * as Pages from "./Pages.ts"
 import * as Store from "./Store.ts"
@@ -35,6 +37,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const machine = StateMachine.StateMachine.of({
     recover,
     apply: (commands, meta) => store.apply(commands, bookkeeping(meta)),
+    batchShare: (data, start) => Command.deletesRange(data, start) ? 1 / Limits.batchRangeDeletesMax : 0,
     flush: Effect.andThen(store.settled, fromStorage(store.storage.flush)),
     snapshot: StoreSnapshot.reader(store),
     install: StoreSnapshot.writer(store)

@@ -21,6 +21,12 @@ export const commandKeyBytesMax = 64 * 1024
 export const deleteKeysMax = 100_000
 
 /**
+ * Deletes of ranges that are applied in one batch; the next batch begins with a further one. The rows of a batch are in memory until it is over, of each such delete up to
+ * `deleteKeysMax`; all others have one.
+ */
+export const batchRangeDeletesMax = 4
+
+/**
  * *Replicated.* A longer value is stored in the revision log only, and the current row says where; and a failed comparison does not show it, or one small batch of them
  * against a large value would make gigabytes of results, on every member.
  */

@@ -130,12 +130,27 @@ describe("changes", () => {
     "a delete of too many keys is refused whole, one of as many as allowed is done",
     () =>
       Effect.gen(function*() {
-        const kv = yield* open(yield* MemoryStorage.makeOf(MemoryStorage.makeMedium()))
+        const storage = yield* MemoryStorage.makeOf(MemoryStorage.makeMedium())
+        let scans = 0
+        const kv = yield* open({
+          ...storage,
+          scan: (range) =>
+            Effect.suspend(() => {
+              scans++
+              return storage.scan(range)
+            })
+        })
         const ops: Array<Kv.WriteOp> = []
         for (let i = 0; i <= Limits.deleteKeysMax; i++) ops.push(put(`k${i}`, ""))
         yield* kv.apply(ops)
+        const refused = { _tag: "Invalid", reason: "RangeTooLarge" } as const
         const [result] = yield* kv.apply([del("k", "l")])
-        assert(result?._tag === "Invalid" && result.reason === "RangeTooLarge")
+        assert.deepInclude(result, refused)
+        const scansOfOne = scans
+        for (const result of yield* kv.apply([del("k", "l"), del("j", "\0"), del("k", "l")])) {
+          assert.deepInclude(result, refused)
+        }
+        assert.strictEqual(scans, 2 * scansOfOne, "those behind the first find too many in memory")
         assert.deepStrictEqual(yield* kv.apply([del("k0"), del("k", "l")]), [
           { _tag: "Delete", revision: Limits.deleteKeysMax + 3, deleted: 1 },
           { _tag: "Delete", revision: Limits.deleteKeysMax + 4, deleted: Limits.deleteKeysMax }
@@ -167,6 +182,21 @@ describe("changes", () => {
         yield* check(kv)
       }))
       yield* check(yield* open(storage))
+    }))
+})
+
+describe("a batch", () => {
+  it.effect("may have as many deletes of ranges as the limit says, and other commands count for nothing", () =>
+    Effect.gen(function*() {
+      const { machine } = yield* open(new MapStorage())
+      const share = (op: Kv.WriteOp) => machine.batchShare!(Command.encode(op), 0)
+      for (const range of [del("a", "b"), del("a", "\0"), del("b", "a")]) {
+        assert.isAtMost(share(range) * Limits.batchRangeDeletesMax, 1)
+        assert.isAbove(share(range) * (Limits.batchRangeDeletesMax + 1), 1)
+      }
+      for (const other of [del("a"), put("a", "b"), swap("a", "b", 1), remove("a", 1)]) {
+        assert.strictEqual(share(other), 0)
+      }
     }))
 })
 
