@@ -6,7 +6,20 @@ import type { Gauge } from "./RaftNode.ts"
 
 /** As of now. Of queues per peer, the fullest. */
 export const of = (member: Member): ReadonlyArray<Gauge> => {
-  const { applier, cache, capacity, changeRequests, changes, core, events, forwards, held, mailbox, proposals, readers } = member
+  const {
+    applier,
+    cache,
+    capacity,
+    changeRequests,
+    changes,
+    core,
+    events,
+    forwards,
+    held,
+    mailbox,
+    proposals,
+    readers
+  } = member
   const gauges: Array<Gauge> = []
   const add = (name: string, value: number, limit: number) => void gauges.push({ name, value, limit })
   const frames = mailbox.fullest

@@ -62,6 +62,8 @@ export class Healing<Services> {
     if (members.some(({ isEnding }) => isEnding)) return false
     const leader = members.map((member) => member.status()).find((status) => status?.role === "Leader")
     if (leader === undefined || Configuration.isJoint(leader.configuration)) return false
+    // the last step of a change may be on its way, and who leaves takes itself for a member until it knows of it
+    if (leader.lastIndex !== leader.commitIndex) return false
     if (members.some(({ id }) => awaitsPromotion(leader.configuration, id))) return false
     return members.every((member) => {
       if (Configuration.find(leader.configuration, member.id) === undefined) return true
