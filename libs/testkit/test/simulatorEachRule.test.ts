@@ -208,6 +208,12 @@ const cases: { readonly [Rule in Rules.Rule]: Case } = {
     withNode({ transferLeadership: () => Effect.never }),
     ({ id }, { operator }) => operator.transfer(id)
   ),
+  "a proposal that is turned down never takes effect": madeUp(({ watch }) => {
+    const commands = watch.propose([new Uint8Array(1)])
+    watch.writing(a, [{ _tag: "Append", entries: [{ ...entry(1, 1), data: commands[0]! }] }])
+    watch.turnDown(a, commands, "")
+    watch.apply(b, [entry(1, 1)], [new Uint8Array()])
+  }),
   "a call ends by its deadline": client((client) => client.call = () => {}),
   "a call is carried out where nothing fails": client((client, { watch }) => {
     watch.termLed = 1

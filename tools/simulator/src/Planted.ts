@@ -37,6 +37,8 @@ export const isFoundBy = ({ breaks }: Pick<Planted, "breaks">, failure: string):
 /** What clients were told. */
 const answers = "not linearizable"
 
+const turnedDown = "a proposal that is turned down never takes effect"
+
 /** Something counts before it is durable. */
 const syncs = [
   "an acknowledgement follows its sync",
@@ -315,7 +317,7 @@ export const planted: ReadonlyArray<Planted> = [
   },
   {
     name: "call lost what another leader replaced in one log",
-    breaks: [answers],
+    breaks: [turnedDown, answers],
     file: "libs/raft/src/Proposals.ts",
     find: "this.displaced = [...this.displaced, ...this.appended.slice(kept)].filter(({ done }) => !done)",
     replace: "for (const group of this.appended.slice(kept)) this.fail(group, \"Lost\", \"Replaced.\")"

@@ -37,6 +37,7 @@ export const names = [
   "queues stay within their limits",
   "members that applied the same hold the same",
   "a change is answered by its deadline",
+  "a proposal that is turned down never takes effect",
   // clients
   "a call ends by its deadline",
   "a call is carried out where nothing fails",

@@ -39,6 +39,8 @@ export interface MemberOptions extends
   readonly onLog: (message: string) => void
 }
 
+type Commands = ReadonlyArray<Uint8Array>
+
 /** A member that is asked to stop has so long: what its client port takes to drain, and then to take leave of each connection. */
 const stopMillis = ServerLimits.drainMillis + ServerLimits.lingerMillis + ServerLimits.farewellMillis + 500
 
@@ -273,7 +275,28 @@ export class SimMember<Services = never> {
       Layer.provide(this.watchedLog),
       Layer.provide(this.watchedState)
     )
-    return this.state.layer(raft, port)
+    return this.state.layer(Layer.provide(this.watchedNode, raft), port)
+  }
+
+  private get watchedNode() {
+    const watched =
+      <A>(propose: (commands: Commands, options?: RaftNode.ProposeOptions) => Effect.Effect<A, RaftError>) =>
+      (commands: Commands, options?: RaftNode.ProposeOptions) =>
+        Effect.suspend(() => {
+          const own = this.watch.propose(commands)
+          return Effect.tapError(propose(own, options), ({ message, reason }) =>
+            Effect.sync(() => {
+              if (reason !== "Unknown") this.watch.turnDown(this.id, own, message)
+            }))
+        })
+    return Layer.effect(
+      RaftNode.RaftNode,
+      Effect.map(Effect.service(RaftNode.RaftNode), (node) => ({
+        ...node,
+        propose: watched(node.propose),
+        proposeEach: watched(node.proposeEach)
+      }))
+    )
   }
 
   private watchedTransport(port: Port) {
@@ -300,7 +323,7 @@ export class SimMember<Services = never> {
           ...store,
           write: (writes: ReadonlyArray<LogStore.LogWrite>) =>
             Effect.suspend(() => {
-              this.watch.disks.writing(this.id, writes)
+              this.watch.writing(this.id, writes)
               return Effect.map(store.write(writes), () => this.watch.written(this.id, writes))
             }),
           compact: (index: LogIndex) => {

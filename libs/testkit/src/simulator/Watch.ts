@@ -5,7 +5,7 @@
  * Election safety, log matching, leader completeness, state machine safety (Raft paper, figure 3); no vote and no acknowledgement before the sync that it depends on;
  * no commit without a quorum of durable logs, in both halves of a joint configuration, and on as many disks with its data as was promised; nothing for a witness
  * that is on no such disk, and no data for it; terms, commit and applied indexes never go back; no leader without a quorum of votes on disks, and none of a later term
- * while one has a lease.
+ * while one has a lease; nothing takes effect that was turned down.
  */
 import * as Codec from "@dkv/raft/codec/PeerMessageCodec"
 import { Configuration } from "@dkv/raft"
@@ -15,6 +15,7 @@ import { Disks, equal } from "./Disks.ts"
 import { Events } from "./Events.ts"
 import * as Lines from "./Lines.ts"
 import { name } from "./Names.ts"
+import { Proposed } from "./Proposed.ts"
 import { Rules } from "./Rules.ts"
 import { Said } from "./Said.ts"
 import type { Shadow } from "./Shadow.ts"
@@ -71,6 +72,7 @@ export class Watch {
   /** When somebody asked for votes last. */
   private readonly stood = new Map<MemberId, Standing>()
   private readonly said = new Said()
+  private readonly proposed = new Proposed()
   /** By member and term: votes that were told. */
   private readonly votes = new Map<string, MemberId>()
 
@@ -85,6 +87,11 @@ export class Watch {
   lost(id: MemberId): void {
     this.disks.lost(id)
     this.boots.delete(id)
+  }
+
+  writing(id: MemberId, writes: ReadonlyArray<LogStore.LogWrite>): void {
+    for (const write of writes) if (write._tag === "Append") this.proposed.writing(write.entries)
+    this.disks.writing(id, writes)
   }
 
   written(id: MemberId, writes: ReadonlyArray<LogStore.LogWrite>): void {
@@ -230,6 +237,21 @@ export class Watch {
     return [seen, newest].filter((configuration) => configuration !== undefined)
   }
 
+  /** Somebody proposes something to a member: in these bytes, and until the caller is told that nothing comes of it. */
+  propose(commands: ReadonlyArray<Uint8Array>): ReadonlyArray<Uint8Array> {
+    return this.proposed.begin(commands)
+  }
+
+  turnDown(id: MemberId, commands: ReadonlyArray<Uint8Array>, why: string): void {
+    for (const { index, term } of this.proposed.turnDown(commands)) {
+      this.rules.check(
+        "a proposal that is turned down never takes effect",
+        this.applied.get(index)?.term !== term,
+        () => `${name(id)} says of entry ${index} of term ${term}, which was applied: ${why}`
+      )
+    }
+  }
+
   /** Commands that a member's state machine applied, with what they answered. */
   apply(id: MemberId, commands: ReadonlyArray<Entry.Entry>, results: ReadonlyArray<Uint8Array>): void {
     if (commands.length > 0) this.trace?.(`${name(id)} applies ${commands.map(({ index }) => index).join(" ")}`)
@@ -245,6 +267,11 @@ export class Watch {
       const known = this.applied.get(entry.index)
       if (known === undefined) {
         this.applied.set(entry.index, { term: entry.term, data: entry.data, result })
+        this.rules.check(
+          "a proposal that is turned down never takes effect",
+          !this.proposed.isTurnedDown(entry.index, entry.term),
+          () => `${name(id)} applies entry ${entry.index} of term ${entry.term}, whose caller was told otherwise`
+        )
         if (entry.index > this.lastApplied.index) this.lastApplied = { index: entry.index, term: entry.term }
       } else {
         this.rules.check(
