@@ -277,6 +277,54 @@ describe("what is applied", () => {
   })
 })
 
+describe("a proposal that is turned down", () => {
+  const command = new TextEncoder().encode("x")
+  const began = () => {
+    const made = make()
+    const own = made.watch.propose([command])
+    return {
+      ...made,
+      write: () => made.watch.writing(a, [{ _tag: "Append", entries: [{ ...entry(1, 1), data: own[0]! }] }]),
+      turnDown: () => made.watch.turnDown(a, own, "no"),
+      apply: (term: number) => made.watch.apply(b, [entry(1, term, "x")], [new Uint8Array()])
+    }
+  }
+  const rule = "a proposal that is turned down never takes effect"
+
+  it("takes no effect afterwards", () => {
+    const { apply, broken, turnDown, write } = began()
+    for (const step of [write, turnDown, () => apply(1)]) step()
+    assert.strictEqual(broken(), rule)
+  })
+
+  it("has taken none before", () => {
+    const { apply, broken, turnDown, write } = began()
+    for (const step of [write, () => apply(1), turnDown]) step()
+    assert.strictEqual(broken(), rule)
+  })
+
+  it("is not on its way to the log", () => {
+    const { apply, broken, turnDown, write } = began()
+    for (const step of [turnDown, write, () => apply(1)]) step()
+    assert.strictEqual(broken(), rule)
+  })
+
+  it("has another leader's entry in its place", () => {
+    const { apply, broken, turnDown, write } = began()
+    for (const step of [write, () => apply(2), turnDown]) step()
+    assert.strictEqual(broken(), undefined)
+  })
+
+  it("may be made again in the same bytes", () => {
+    const { apply, broken, turnDown, watch, write } = began()
+    const again = watch.propose([command])
+    for (const step of [write, () => watch.turnDown(a, again, "no"), () => apply(1)]) step()
+    assert.strictEqual(broken(), undefined)
+    turnDown()
+    assert.strictEqual(broken(), rule)
+  })
+})
+
 describe("a disk", () => {
   const open = Effect.fnUntraced(function*() {
     const sim = new SimDisk.SimDisk("/log", 0)
