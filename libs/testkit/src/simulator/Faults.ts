@@ -15,6 +15,9 @@ import * as Turbulence from "./Turbulence.ts"
 /** How long a process lives that dies again and again, and is started again at once. */
 const lifeMeanMillis = 200
 
+/** A sync that takes longer than a run has left. */
+const hangMillis = 60_000
+
 /** After a power cut one machine is up so much later than another. */
 const staggerMeanMillis = 200
 
@@ -48,6 +51,24 @@ export class Faults<Services> {
       if (this.strike(kind, prng)) scene.hit(kind)
       this.again(kind, prng, meanMillis)
     })
+  }
+
+  /** In two, in three, or in two that only one member hears both of. */
+  private partition(ids: ReadonlyArray<MemberId>, prng: Prng, later: (task: () => void) => void): boolean {
+    const { scene } = this
+    const sides = prng.shuffled(ids)
+    const shape = ids.length < 3 ? "two" : prng.pick(["two", "two", "three", "bridge"] as const)
+    if (shape === "two") {
+      const size = prng.below(ids.length + 1)
+      return scene.cutFor(pairs(sides.slice(0, size), sides.slice(size)), later)
+    }
+    const rest = shape === "three" ? sides : sides.slice(1)
+    const first = 1 + prng.below(rest.length - (shape === "three" ? 2 : 1))
+    const second = shape === "three" ? first + 1 + prng.below(rest.length - first - 1) : rest.length
+    const [one, other, third] = [rest.slice(0, first), rest.slice(first, second), rest.slice(second)]
+    const isCut = scene.cutFor([...pairs(one, other), ...pairs([...one, ...other], third)], later)
+    if (isCut) scene.cluster.watch.events.add(shape === "three" ? "partitions in three" : "partitions with a bridge")
+    return isCut
   }
 
   private startAgain(member: SimMember<Services>, prng: Prng): void {
@@ -119,11 +140,8 @@ export class Faults<Services> {
         later(() => member.machine?.resume())
         return isPaused
       }
-      case "partition": {
-        const sides = prng.shuffled(ids)
-        const size = prng.below(ids.length + 1)
-        return scene.cutFor(pairs(sides.slice(0, size), sides.slice(size)), later)
-      }
+      case "partition":
+        return this.partition(ids, prng, later)
       case "isolate":
         return scene.cutFor(pairs([member.id], ids.filter((id) => id !== member.id)), later)
       case "oneWay": {
@@ -152,11 +170,16 @@ export class Faults<Services> {
         }
         return ids.length > 1
       }
-      case "slowDisk":
+      case "slowDisk": {
         if (member.disk === undefined) return false
-        member.disk.slow(prng.pick([20, 200, 5000, 60_000]), world.now, hit)
+        const slowMillis = prng.pick([20, 200, 5000, hangMillis])
+        member.disk.slow(slowMillis, world.now, () => {
+          hit()
+          if (slowMillis === hangMillis) cluster.watch.events.add("disks that hung")
+        })
         later(() => member.speedUpDisk())
         return false
+      }
       case "failSync":
       case "failDisk":
         if (member.disk === undefined) return false
