@@ -63,8 +63,8 @@ interface Open {
   /** Behind the highest sequence number that took effect. */
   next: number
   stored: Array<Stored>
-  /** Slots that were ever used. */
-  slots: number
+  /** Slots of records that the client needs no more, and that stand in the state still. */
+  readonly dead: Set<number>
 }
 
 /** Commands of the batch that take effect: `count` of them from `position` on. */
@@ -106,7 +106,6 @@ export class Sessions {
       if (open === undefined) found.set(name, open = opened(session))
       open.usedIndex = Math.max(open.usedIndex, usedIndex)
       open.lowestUnanswered = Math.max(open.lowestUnanswered, lowestUnanswered)
-      open.slots = Math.max(open.slots, slot + 1)
       this.keep(open, { slot, runs, end: endOf(runs), value, offsets: undefined })
     }
     for (const open of [...found.values()].sort((one, other) => one.usedIndex - other.usedIndex)) {
@@ -275,7 +274,7 @@ export class Sessions {
     return gone
   }
 
-  /** Records of what this batch did for a session, one at least. They take the place of those whose answers the client has, as far as there are any. */
+  /** Records of what this batch did for a session, one at least. They take the place of those whose answers the client has; what is left of these goes. */
   private store(
     open: Open,
     segments: ReadonlyArray<Segment>,
@@ -308,6 +307,8 @@ export class Sessions {
       }
     }
     if (changes.length === 0 || answers.length > 0) close()
+    for (const slot of open.dead) changes.push([Codec.encodeRecordKey(open.id, slot), undefined])
+    open.dead.clear()
     return changes
   }
 
@@ -317,7 +318,7 @@ export class Sessions {
     answers: ReadonlyArray<Uint8Array | undefined>
   ): RecordChange {
     const slot = freeSlot(open)
-    open.slots = Math.max(open.slots, slot + 1)
+    open.dead.delete(slot)
     const { lowestUnanswered, usedIndex } = open
     const value = Codec.encodeRecord({ usedIndex, lowestUnanswered, runs }, answers)
     this.keep(open, { slot, runs, end: endOf(runs), value, offsets: undefined })
@@ -330,13 +331,16 @@ export class Sessions {
     this.keptBytes += stored.value.length
   }
 
-  /** Forgets the records whose answers the client has. They stay in the state until something takes their slot: they say nothing that is wrong. */
+  /** Forgets the records whose answers the client has. They stay in the state until the session is used next: they say nothing that is wrong. */
   private prune(open: Open): void {
     if (open.stored.every(({ end }) => end > open.lowestUnanswered)) return
     const needed: Array<Stored> = []
     for (const stored of open.stored) {
       if (stored.end > open.lowestUnanswered) needed.push(stored)
-      else this.keptBytes -= stored.value.length
+      else {
+        this.keptBytes -= stored.value.length
+        open.dead.add(stored.slot)
+      }
     }
     open.stored = needed
   }
@@ -379,7 +383,7 @@ const opened = (id: Session.SessionId): Open => ({
   lowestUnanswered: 0,
   next: 0,
   stored: [],
-  slots: 0
+  dead: new Set()
 })
 
 const nameOf = ({ index, term }: Session.SessionId): string => `${index} ${term}`
@@ -397,5 +401,5 @@ const freeSlot = ({ stored }: Open): number => {
   return slot
 }
 
-const deletions = ({ id, slots }: Open): ReadonlyArray<RecordChange> =>
-  Array.from({ length: slots }, (_, slot) => [Codec.encodeRecordKey(id, slot), undefined])
+const deletions = ({ dead, id, stored }: Open): ReadonlyArray<RecordChange> =>
+  [...stored.map(({ slot }) => slot), ...dead].map((slot) => [Codec.encodeRecordKey(id, slot), undefined])

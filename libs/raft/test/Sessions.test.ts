@@ -40,7 +40,9 @@ class Machine {
   }
 
   /** As after a restart, or on a member that was given a snapshot. */
-  restart(): void {
+  restart(kept: Kept = this.kept): void {
+    this.records.clear()
+    for (const [key, value] of kept) this.records.set(nameOf(key), [key, value])
     this.sessions = new Sessions(this.kept, this.sessions.openGroup)
   }
 
@@ -165,6 +167,24 @@ describe("sessions", () => {
     const session = machine.open()
     for (let sequence = 1; sequence <= 500; sequence++) machine.one(session, sequence, "x", Math.max(0, sequence - 2))
     assert.isAtMost(machine.kept.length, 4)
+  })
+
+  it("records of answers that the client has do not stay in the state, however many there were, nor those of a former version", () => {
+    const machine = new Machine()
+    const session = machine.open()
+    for (let sequence = 1; sequence <= 100; sequence++) machine.one(session, sequence, "x")
+    const { kept } = machine
+    assert.isAbove(kept.length, 90)
+    machine.one(session, 101, "y", 101)
+    assert.strictEqual(machine.kept.length, 1)
+    assert.deepStrictEqual(machine.one(session, 50, "x", 101), ["Answered"])
+    const [newest] = machine.kept
+    const older = kept.filter(([key]) => nameOf(key) !== nameOf(newest![0]))
+    machine.restart([...older, newest!])
+    assert.isAbove(machine.kept.length, 90)
+    machine.one(session, 102, "z", 101)
+    assert.deepStrictEqual(machine.one(session, 101, "y", 101), ["101"])
+    assert.isAtMost(machine.kept.length, 3)
   })
 
   it("a session that is not known is refused, and so is one of another term with the same index", () => {

@@ -104,6 +104,7 @@ export class Window {
   private readonly sentAt: Array<number>
   private head = 0
   private count = 0
+  private freedAt = -Infinity
 
   constructor(messagesMax: number, bytesMax: number) {
     this.messagesMax = messagesMax
@@ -125,9 +126,9 @@ export class Window {
     return this.count === 0
   }
 
-  /** When the oldest message was sent; only when not empty. */
-  get oldestSentAt(): number {
-    return this.sentAt[this.head]!
+  /** Since when nothing was acknowledged although something was out; only when not empty. */
+  get waitingSince(): number {
+    return Math.max(this.sentAt[this.head]!, this.freedAt)
   }
 
   add(lastIndex: LogIndex, bytes: number, now: number): void {
@@ -140,8 +141,9 @@ export class Window {
   }
 
   /** An acknowledgement of `index` covers everything sent up to it. */
-  free(index: LogIndex): void {
+  free(index: LogIndex, now: number): void {
     while (this.count > 0 && this.last[this.head]! <= index) {
+      this.freedAt = now
       this.bytes -= this.size[this.head]!
       this.head = (this.head + 1) % this.messagesMax
       this.count--

@@ -68,7 +68,7 @@ export const onAppendReply = (core: Core, input: FromPeer<AppendReply>): void =>
 
 const accepted = (core: Core, progress: Progress, index: LogIndex): void => {
   invariant(index <= core.log.lastIndex, `member ${progress.id} acknowledges entry ${index}, which was never sent`)
-  progress.window.free(index)
+  progress.window.free(index, core.now)
   if (index > progress.match) {
     progress.match = index
     progress.next = Math.max(progress.next, index + 1)
@@ -114,11 +114,14 @@ export const onConnected = (core: Core, { peer }: Connected): void => {
   if (progress.state === "Probe") progress.probed = false
 }
 
-/** A sign of life also shows what was lost: a probe or a pipelined message that stays unanswered is sent again. */
+/**
+ * A sign of life also shows what was lost: a probe that stays unanswered is sent again, and pipelined messages when none of them is acknowledged any more. As long as some
+ * are, the others stand in the queue of a slow disk or link, and to send them once more would make it slower still.
+ */
 export const onHeartbeatReply = (core: Core, progress: Progress): void => {
   const longAgo = core.now - 2 * core.settings.heartbeatMillis
   if (progress.state === "Probe" && progress.probed && progress.probedAt <= longAgo) progress.probed = false
-  if (progress.state === "Replicate" && !progress.window.isEmpty && progress.window.oldestSentAt <= longAgo) {
+  if (progress.state === "Replicate" && !progress.window.isEmpty && progress.window.waitingSince <= longAgo) {
     progress.probe(progress.match + 1)
   }
 }

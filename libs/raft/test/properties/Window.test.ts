@@ -17,13 +17,16 @@ describe("window", () => {
       const window = new Window(5, 40)
       let flights: ReadonlyArray<{ readonly last: number; readonly bytes: number; readonly at: number }> = []
       let last = 0
+      let freedAt = -1
       changes.forEach(({ kind, much }, at) => {
         if (kind === "clear") {
           window.clear()
           flights = []
         } else if (kind === "free") {
-          window.free(last - much)
-          flights = flights.filter((flight) => flight.last > last - much)
+          window.free(last - much, at)
+          const rest = flights.filter((flight) => flight.last > last - much)
+          if (rest.length < flights.length) freedAt = at
+          flights = rest
         } else if (!window.isFull) {
           last += 1 + much % 3
           window.add(last, much, at)
@@ -33,7 +36,7 @@ describe("window", () => {
         assert.strictEqual(window.bytes, bytes)
         assert.strictEqual(window.isEmpty, flights.length === 0)
         assert.strictEqual(window.isFull, flights.length === 5 || bytes >= 40)
-        if (flights.length > 0) assert.strictEqual(window.oldestSentAt, flights[0]!.at)
+        if (flights.length > 0) assert.strictEqual(window.waitingSince, Math.max(flights[0]!.at, freedAt))
       })
     },
     { arbitrary: { runs: 300, seed: 5 } }
