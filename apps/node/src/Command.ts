@@ -13,7 +13,8 @@ const description = `One member of dkv, a distributed key-value store.
 
   Start one process per member, each with its own name, addresses and data directory, and all with the same
   --initial-cluster. The first listed member founds the cluster once all the others answer. After that any of them may
-  be stopped, killed, and started again with the same command: the cluster goes on while a majority of them runs.
+  be stopped, killed, and started again with the same command: the cluster goes on while a majority of them runs. Once
+  others were let in, list them too: a member that lost its data, and is alone in its list, would found another cluster.
 
   Every flag can be given as the variable in brackets instead, in the environment, in .env.local or in .env: the first of
   these that has it wins, and a flag wins over all. SIGTERM or Ctrl-C hands the leadership over and stops; a second one

@@ -35,7 +35,7 @@ export const flags = {
     "advertise-nodes",
     "DKV_ADVERTISE_NODES",
     "NAME=HOST:PORT",
-    "Client addresses that are told to clients, per member"
+    "The address of this member that is told to clients; a list for all members may be given to each"
   ),
   listenPeerAddress: text(
     "listen-peer-address",

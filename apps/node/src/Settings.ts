@@ -84,6 +84,12 @@ export const fromGiven = (given: Given): Result.Result<Settings, UsageError> =>
       )
     }
     const advertised = yield* namedAddresses("--advertise-nodes", given.advertiseNodes)
+    const ownAdvertised = advertised.find((each) => each.name === name)
+    if (advertised.length > 0 && ownAdvertised === undefined) {
+      return yield* wrong(
+        `--advertise-nodes does not list ${name}: add ${name}=HOST:PORT, where clients reach this one`
+      )
+    }
     const { electionTimeoutMillis, heartbeatMillis } = yield* timeouts(given)
     return {
       name,
@@ -94,8 +100,7 @@ export const fromGiven = (given: Given): Result.Result<Settings, UsageError> =>
       listenPeerAddress,
       listenClientAddress,
       peerAddress,
-      clientAddress: advertised.find((each) => each.name === name)?.address ??
-        reachable(listenClientAddress, peerAddress),
+      clientAddress: ownAdvertised?.address ?? reachable(listenClientAddress, peerAddress),
       dataDirectory: Option.getOrElse(given.dataDir, () => "data"),
       electionTimeoutMillis,
       heartbeatMillis,

@@ -62,8 +62,7 @@ describe("the client address that others are told", () => {
     ["[::]:3000", [], "b:3000"],
     ["localhost:3001", [], "localhost:3001"],
     ["[::1]:3001", [], "[::1]:3001"],
-    [":3000", ["dkv-0=x:1", "dkv-1=y:2"], "y:2"],
-    [":3000", ["dkv-0=x:1"], "b:3000"]
+    [":3000", ["dkv-0=x:1", "dkv-1=y:2"], "y:2"]
   ]
   for (const [listen, advertise, told] of table) {
     it(`is ${told} when it listens on ${listen} and advertises ${advertise.join(",") || "nothing"}`, () => {
@@ -128,6 +127,11 @@ describe("one line says what to correct", () => {
       "one port for both",
       { listenPeerAddress: Option.some(":3000"), listenClientAddress: Option.some(":3000") },
       /are both ":3000"/
+    ],
+    [
+      "a list of advertised addresses without its own",
+      { advertiseNodes: ["dkv-0=a:3000"] },
+      /^--advertise-nodes does not list dkv-1: add dkv-1=HOST:PORT/
     ],
     ["a bad advertised address", { advertiseNodes: ["dkv-1"] }, /^--advertise-nodes "dkv-1" is not NAME=HOST:PORT/],
     ["a heartbeat of nothing", { heartbeatInterval: Option.some("0") }, /^--heartbeat-interval 0 is too short/],

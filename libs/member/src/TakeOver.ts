@@ -55,6 +55,10 @@ export const inspect = Effect.fnUntraced(function*<E, R>(parts: Data<E, R>) {
       `${record.name} has never taken part in its cluster: take the data directory of another survivor`
     )
   }
+  // its state is none that could be opened
+  if (record.witness) {
+    return yield* refused(`${record.name} is a witness, which has no data: take the data directory of another survivor`)
+  }
   const inspection = yield* Effect.catchIf(
     withData(parts, record, Offline.inspect),
     (error) => Damage.of(error) !== undefined,
@@ -69,9 +73,6 @@ export const inspect = Effect.fnUntraced(function*<E, R>(parts: Data<E, R>) {
   const member = Configuration.find(inspection.configuration, record.memberId)
   if (member === undefined) {
     return yield* refused(`${record.name} is not in the cluster any more: take the data directory of another survivor`)
-  }
-  if (member.witness) {
-    return yield* refused(`${record.name} is a witness, which has no data: take the data directory of another survivor`)
   }
   return {
     name: record.name,

@@ -3,6 +3,7 @@ import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Console, Effect, FileSystem, Layer, Option, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import * as Os from "node:os"
+import { resolve } from "node:path"
 import * as Bench from "./Bench.ts"
 import { callersMax } from "./Limits.ts"
 import { rowNames, systems } from "./Options.ts"
@@ -82,12 +83,15 @@ const bench = Command.make(
     json: Flag.Path("json").pipe(Flag.withDescription("Write everything to this file"), Flag.optional)
   },
   Effect.fnUntraced(function*({ json, ...options }) {
-    const report = yield* Bench.run(options)
-    if (Option.isNone(json)) return
     const files = yield* FileSystem.FileSystem
+    const file = Option.map(json, (path) => resolve(process.env.INIT_CWD ?? process.cwd(), path))
+    // before minutes of measuring, not after
+    if (Option.isSome(file)) yield* files.writeFileString(file.value, "", { flag: "a" })
+    const report = yield* Bench.run(options)
+    if (Option.isNone(file)) return
     const text = yield* Schema.encodeEffect(Report.Json)(report)
-    yield* files.writeFileString(json.value, `${text}\n`)
-    yield* Console.log(`\nwritten to ${json.value}`)
+    yield* files.writeFileString(file.value, `${text}\n`)
+    yield* Console.log(`\nwritten to ${file.value}`)
   })
 ).pipe(
   Command.withDescription("Measures dkv, and etcd and the bare machine beside it"),

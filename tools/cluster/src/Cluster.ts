@@ -39,7 +39,8 @@ export const run: (
     const say = (message: string) => output.write(`${message}\n`)
 
     const home = yield* Home.open(plan, say)
-    yield* Ports.check(plan)
+    yield* Ports.check(plan, home.isFounded)
+    yield* home.found
     yield* say(
       `starting ${
         plan.members.length === 1 ? "one member" : `${plan.members.length} members`

@@ -15,6 +15,10 @@ const Founded = Schema.fromJsonString(Schema.Struct({ nodes: Schema.Int, peerPor
 const Running = Schema.fromJsonString(Schema.Record(Schema.String, Schema.Int))
 
 export interface Home {
+  /** The cluster was started from here before, with the same members and peer ports. */
+  readonly isFounded: boolean
+  /** Notes what the cluster is started with, once nothing is in its way any more. */
+  readonly found: Effect.Effect<void, ClusterError>
   /** Notes that a member runs as this process, or no longer runs. */
   readonly notePid: (name: string, pid: Option.Option<number>) => Effect.Effect<void>
 }
@@ -37,11 +41,23 @@ export const open = Effect.fnUntraced(function*(plan: Plan, say: Board["say"]) {
         : `${dataDir} cannot be used (${error.message}): choose another directory with --data-dir`
     ))
 
-  yield* checkFounded(plan)
+  const foundedFile = `${dataDir}/cluster.json`
+  const isFounded = yield* checkFounded(plan, foundedFile)
   const runningFile = `${dataDir}/cluster.running.json`
   yield* stopLeftovers(plan, runningFile, say)
   yield* checkMembers(plan)
 
+  /** A crash leaves the old content or the new. */
+  const replace = (file: string, content: unknown) =>
+    Effect.andThen(
+      fs.writeFileString(`${file}.new`, `${JSON.stringify(content)}\n`, { mode: 0o600 }),
+      fs.rename(`${file}.new`, file)
+    )
+  const { nodes, peerPort } = plan.options
+  const found = isFounded ? Effect.void : Effect.mapError(
+    replace(foundedFile, { nodes, peerPort }),
+    (error) => refuse(`${dataDir} cannot be used (${error.message}): choose another directory with --data-dir`)
+  )
   const pids = new Map<string, number>()
   const oneAtATime = yield* Semaphore.make(1)
   // Without it the members run all the same; only a runner that is killed does not find them again.
@@ -49,34 +65,24 @@ export const open = Effect.fnUntraced(function*(plan: Plan, say: Board["say"]) {
     oneAtATime.withPermit(Effect.suspend(() => {
       if (Option.isSome(pid)) pids.set(name, pid.value)
       else pids.delete(name)
-      const draft = `${runningFile}.new`
       return Effect.catch(
-        Effect.andThen(
-          fs.writeFileString(draft, JSON.stringify(Object.fromEntries(pids)), { mode: 0o600 }),
-          fs.rename(draft, runningFile)
-        ),
+        replace(runningFile, Object.fromEntries(pids)),
         (error) => say(`${runningFile} could not be written: ${error.message}`)
       )
     }))
-  const home: Home = { notePid }
+  const home: Home = { isFounded, found, notePid }
   return home
 })
 
-/** A cluster's size and peer addresses are part of its data, so they cannot be changed by starting it differently. */
-const checkFounded = Effect.fnUntraced(function*(plan: Plan) {
+/** A cluster's size and peer addresses are part of its data, so they cannot be changed by starting it differently. False if there is no cluster yet. */
+const checkFounded = Effect.fnUntraced(function*(plan: Plan, file: string) {
   const fs = yield* FileSystem.FileSystem
   const { dataDir, nodes, peerPort } = plan.options
-  const file = `${dataDir}/cluster.json`
   const unreadable = (cause: unknown) =>
     new ClusterError({
       message: `${file} cannot be read (${cause}): restore it, or choose another directory with --data-dir`
     })
-  if (!(yield* Effect.mapError(fs.exists(file), unreadable))) {
-    return yield* Effect.mapError(
-      fs.writeFileString(file, `${JSON.stringify({ nodes, peerPort })}\n`, { mode: 0o600 }),
-      unreadable
-    )
-  }
+  if (!(yield* Effect.mapError(fs.exists(file), unreadable))) return false
   const text = yield* Effect.mapError(fs.readFileString(file), unreadable)
   const founded = yield* Effect.mapError(
     Schema.decodeUnknownEffect(Founded)(text),
@@ -88,6 +94,7 @@ const checkFounded = Effect.fnUntraced(function*(plan: Plan) {
         `${dataDir} holds a cluster started with --nodes ${founded.nodes} --peer-port ${founded.peerPort}: start it so, or choose another directory with --data-dir`
     })
   }
+  return true
 })
 
 /** Ends the members of a runner that could not do it itself. A process counts as one only if its command line names this data directory. */

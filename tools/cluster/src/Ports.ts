@@ -31,8 +31,8 @@ const tryListen = (host: string, port: number): Effect.Effect<string | undefined
     server.listen({ host, port, exclusive: true }, () => server.close(() => resume(Effect.succeed(undefined))))
   })
 
-/** Fails with the first port that cannot be used and the flag that moves it. */
-export const check = Effect.fnUntraced(function*(plan: Plan) {
+/** Fails with the first port that cannot be used and the flag that moves it; the peer ports of a cluster that was founded stay where they are. */
+export const check = Effect.fnUntraced(function*(plan: Plan, isFounded: boolean) {
   const ports = yield* Ports
   for (const member of plan.members) {
     for (const [flag, port] of [["--client-port", member.clientPort], ["--peer-port", member.peerPort]] as const) {
@@ -43,11 +43,10 @@ export const check = Effect.fnUntraced(function*(plan: Plan) {
         : problem === "EACCES"
         ? "needs rights that you do not have"
         : `cannot be used (${problem})`
-      return yield* new ClusterError({
-        message: `port ${port} ${why}: end that program, or start on other ports, for example \`npm start -- ${flag} ${
-          port + 1000
-        }\``
-      })
+      const remedy = flag === "--peer-port" && isFounded
+        ? `the members in ${plan.options.dataDir} know each other by their peer ports: end that program, or choose another directory with --data-dir`
+        : `end that program, or start on other ports, for example \`npm start -- ${flag} ${port + 1000}\``
+      return yield* new ClusterError({ message: `port ${port} ${why}: ${remedy}` })
     }
   }
 })

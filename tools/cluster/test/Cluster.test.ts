@@ -31,13 +31,16 @@ const layerProbe = Layer.succeed(
 
 const layerSystem = Layer.mergeAll(NodeServices.layer, NodeDisk.layer, Ports.layerNode, Processes.layerNode, layerProbe)
 
-const listen = Effect.acquireRelease(
-  Effect.callback<Net.Server>((resume) => {
-    const server = Net.createServer()
-    server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
-  }),
-  (server) => Effect.callback<void>((resume) => void server.close(() => resume(Effect.void)))
-)
+const listenOn = (port: number) =>
+  Effect.acquireRelease(
+    Effect.callback<Net.Server>((resume) => {
+      const server = Net.createServer()
+      server.listen(port, "127.0.0.1", () => resume(Effect.succeed(server)))
+    }),
+    (server) => Effect.callback<void>((resume) => void server.close(() => resume(Effect.void)))
+  )
+
+const listen = listenOn(0)
 
 const portOf = (server: Net.Server): number => (server.address() as Net.AddressInfo).port
 
@@ -154,6 +157,27 @@ describe("Cluster", () => {
         }\``
       )
       assert.notMatch(runner.text(), /started as process/)
+    }).pipe(Effect.provide(layerSystem), Effect.scoped))
+
+  it.live("what is recommended for a taken peer port works, and for a cluster that has been founded no other port is", () =>
+    Effect.gen(function*() {
+      const dataDir = yield* temporaryDirectory
+      const taken = portOf(yield* listen)
+      const refused = yield* start(yield* makePlan(dataDir, { nodes: 1, peerPort: taken }), program)
+      assert.match(
+        (yield* Effect.flip(Fiber.join(refused.fiber))).message,
+        new RegExp(`^port ${taken} is taken by another program: .*npm start -- --peer-port ${taken + 1000}`)
+      )
+      const plan = yield* makePlan(dataDir, { nodes: 1 })
+      const first = yield* start(plan, program)
+      yield* first.says(/Ready/)
+      yield* first.stop
+      yield* listenOn(plan.options.peerPort)
+      const second = yield* start(plan, program)
+      assert.match(
+        (yield* Effect.flip(Fiber.join(second.fiber))).message,
+        new RegExp(`^port ${plan.options.peerPort} is taken by another program: .* know each other by their peer ports`)
+      )
     }).pipe(Effect.provide(layerSystem), Effect.scoped))
 
   it.live("a directory that holds a cluster of another size is refused", () =>
