@@ -88,6 +88,8 @@ const answerOverheadBytes = 16
 export class Sessions {
   /** By last use, the one that goes first in front. */
   private readonly open = new Map<string, Open>()
+  /** The one that goes last, if that is known: whoever uses a session goes on using it. */
+  private latest: Open | undefined
   private keptBytes = 0
   private group: OpenGroup | undefined
 
@@ -192,6 +194,7 @@ export class Sessions {
         case EntryKind.SessionOpen: {
           const fresh = opened({ index: entry.index, term: entry.term })
           this.open.set(nameOf(fresh.id), fresh)
+          this.latest = fresh
           touched.add(fresh)
           evicted.push(...this.evict())
           answer(entry, Codec.encodeId(fresh.id))
@@ -207,20 +210,19 @@ export class Sessions {
     const isOpen = group !== undefined && group.firstIndex + Session.countOf(group.runs) > lastIndex + 1
     this.group = isOpen ? group : undefined
     for (const gone of evicted) touched.delete(gone)
-    const stored = (results: ReadonlyArray<Uint8Array>): ReadonlyArray<RecordChange> => {
-      const done = new Map<Open, Array<Segment>>()
-      for (const each of touched) done.set(each, [])
-      for (const segment of segments) done.get(segment.open)?.push(segment)
-      return Array.from(done).flatMap(([each, its]) => this.store(each, its, results))
+    const changesWith = (results: ReadonlyArray<Uint8Array>): ReadonlyArray<RecordChange> => {
+      const changes = evicted.flatMap(deletions)
+      const isOnly = touched.size === 1 && evicted.length === 0
+      for (const each of touched) {
+        this.store(each, isOnly ? segments : segments.filter(({ open: its }) => its === each), results, changes)
+      }
+      return changes
     }
     return {
       commands,
       answered: answered ?? commands,
       refusals,
-      changes: (results) => [
-        ...evicted.flatMap(deletions),
-        ...stored(results)
-      ],
+      changes: changesWith,
       answers: (results) =>
         sources === undefined
           ? results
@@ -252,13 +254,24 @@ export class Sessions {
   }
 
   private use(stamp: Session.Stamp, index: LogIndex): Open | undefined {
-    const name = nameOf(stamp.session)
+    const open = this.isLatest(stamp.session) ? this.latest : this.moveLast(stamp.session)
+    if (open === undefined) return undefined
+    open.usedIndex = index
+    if (stamp.lowestUnanswered > open.lowestUnanswered) open.lowestUnanswered = stamp.lowestUnanswered
+    return open
+  }
+
+  private isLatest({ index, term }: Session.SessionId): boolean {
+    return this.latest !== undefined && this.latest.id.index === index && this.latest.id.term === term
+  }
+
+  private moveLast(session: Session.SessionId): Open | undefined {
+    const name = nameOf(session)
     const open = this.open.get(name)
     if (open === undefined) return undefined
     this.open.delete(name)
     this.open.set(name, open)
-    open.usedIndex = index
-    if (stamp.lowestUnanswered > open.lowestUnanswered) open.lowestUnanswered = stamp.lowestUnanswered
+    this.latest = open
     return open
   }
 
@@ -268,20 +281,22 @@ export class Sessions {
     for (const [name, open] of this.open) {
       if (this.open.size <= Limits.sessionsMax) break
       this.open.delete(name)
+      if (open === this.latest) this.latest = undefined
       for (const { value } of open.stored) this.keptBytes -= value.length
       gone.push(open)
     }
     return gone
   }
 
-  /** Records of what this batch did for a session, one at least. They take the place of those whose answers the client has; what is left of these goes. */
+  /** Adds the records of what this batch did for a session to `changes`, one at least. They take the place of those whose answers the client has; what is left of these goes. */
   private store(
     open: Open,
     segments: ReadonlyArray<Segment>,
-    results: ReadonlyArray<Uint8Array>
-  ): ReadonlyArray<RecordChange> {
+    results: ReadonlyArray<Uint8Array>,
+    changes: Array<RecordChange>
+  ): void {
     this.prune(open)
-    const changes: Array<RecordChange> = []
+    const first = changes.length
     let runs: Array<{ readonly sequence: number; count: number }> = []
     let answers: Array<Uint8Array | undefined> = []
     let bytes = 0
@@ -306,10 +321,9 @@ export class Sessions {
         bytes += cost
       }
     }
-    if (changes.length === 0 || answers.length > 0) close()
+    if (changes.length === first || answers.length > 0) close()
     for (const slot of open.dead) changes.push([Codec.encodeRecordKey(open.id, slot), undefined])
     open.dead.clear()
-    return changes
   }
 
   private record(
