@@ -54,6 +54,11 @@ export const leaderOf = (cluster: ProcessCluster, among?: ReadonlyArray<Seat>): 
         statuses.every((status) => Option.getOrUndefined(status.leader) === statuses[leader]!.id)
       return agreed ? Option.some(seats[leader]!) : Option.none()
     })
+  ).pipe(
+    Effect.mapError(({ message }) => {
+      const logs = running().map((seat) => `\n${seat.name} at ${seat.clientAddress}:\n${cluster.logTail(seat)}`)
+      return new ProcessError({ message: `${message}${logs.join("")}` })
+    })
   )
 }
 
