@@ -149,17 +149,24 @@ const run = (logFile: string, args: ReadonlyArray<string>): Running => {
 
 /**
  * Ports that nobody listens on at the moment, below those that systems give to outgoing connections: before a member takes its port, or has it again after a
- * restart, a connection of any program could have got one of those.
+ * restart, a connection of any program could have got one of those. None is given twice, and processes that run side by side draw from ranges of their own: a member
+ * that has yet to start listens nowhere.
  */
 export const freePorts = (count: number): Effect.Effect<ReadonlyArray<number>> =>
   Effect.gen(function*() {
-    const ports = new Set<number>()
-    while (ports.size < count) {
-      const port = yield* Random.nextIntBetween(10_000, 32_000)
-      if (yield* isFree(port)) ports.add(port)
+    const ports: Array<number> = []
+    while (ports.length < count) {
+      const port = yield* Random.nextIntBetween(firstPort, firstPort + portsPerProcess)
+      if (given.has(port) || !(yield* isFree(port))) continue
+      given.add(port)
+      ports.push(port)
     }
-    return [...ports]
+    return ports
   })
+
+const portsPerProcess = 1000
+const firstPort = 10_000 + process.pid % 22 * portsPerProcess
+const given = new Set<number>()
 
 const isFree = (port: number): Effect.Effect<boolean> =>
   Effect.callback((resume) => {
