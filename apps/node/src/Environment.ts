@@ -11,19 +11,10 @@ export const layerFrom = (
       const files = yield* Effect.forEach([".env.local", ".env"], readOptional)
       const present = Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined)
       return files.reduce(
-        (provider, content) => ConfigProvider.orElse(provider, flat(ConfigProvider.fromDotEnvContents(content))),
-        flat(ConfigProvider.fromEnv({ env: Object.fromEntries(present) }))
+        (provider, content) => ConfigProvider.orElse(provider, ConfigProvider.fromDotEnvContents(content)),
+        ConfigProvider.fromEnv({ env: Object.fromEntries(present) })
       )
     })
-  )
-
-/** Variables have values and no children: a longer name, `DKV_INITIAL_CLUSTER_STATE`, does not hide that another source has the shorter one. */
-const flat = (provider: ConfigProvider.ConfigProvider): ConfigProvider.ConfigProvider =>
-  ConfigProvider.make((path) =>
-    Effect.map(
-      provider.load(path),
-      (node) => node?.value === undefined ? undefined : ConfigProvider.makeValue(node.value)
-    )
   )
 
 export const layer = Layer.suspend(() => layerFrom(process.env))

@@ -68,16 +68,6 @@ describe("precedence", () => {
       }))
   }
 
-  it.effect("a variable is found in a file though the environment has one whose name goes on behind it", () =>
-    Effect.gen(function*() {
-      const { initialCluster, initialClusterState } = yield* given({
-        env: { DKV_INITIAL_CLUSTER_STATE: "existing" },
-        files: { ".env": "DKV_INITIAL_CLUSTER=a=localhost:1,b=localhost:2" }
-      })
-      assert.deepStrictEqual(initialCluster, ["a=localhost:1", "b=localhost:2"])
-      assert.deepStrictEqual(initialClusterState, Option.some("existing"))
-    }))
-
   it.effect("an empty variable counts as not set", () =>
     Effect.gen(function*() {
       const { name } = yield* given({ env: { DKV_NAME: "" }, files: { ".env": "DKV_NAME=dkv-0" } })

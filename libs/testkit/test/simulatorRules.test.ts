@@ -291,23 +291,18 @@ describe("a proposal that is turned down", () => {
   }
   const rule = "a proposal that is turned down never takes effect"
 
-  it("takes no effect afterwards", () => {
-    const { apply, broken, turnDown, write } = began()
-    for (const step of [write, turnDown, () => apply(1)]) step()
-    assert.strictEqual(broken(), rule)
-  })
-
-  it("has taken none before", () => {
-    const { apply, broken, turnDown, write } = began()
-    for (const step of [write, () => apply(1), turnDown]) step()
-    assert.strictEqual(broken(), rule)
-  })
-
-  it("is not on its way to the log", () => {
-    const { apply, broken, turnDown, write } = began()
-    for (const step of [turnDown, write, () => apply(1)]) step()
-    assert.strictEqual(broken(), rule)
-  })
+  const orders: ReadonlyArray<readonly [what: string, order: ReadonlyArray<"write" | "turnDown" | "apply">]> = [
+    ["takes no effect afterwards", ["write", "turnDown", "apply"]],
+    ["has taken none before", ["write", "apply", "turnDown"]],
+    ["is not on its way to the log", ["turnDown", "write", "apply"]]
+  ]
+  for (const [what, order] of orders) {
+    it(what, () => {
+      const { apply, broken, turnDown, write } = began()
+      for (const step of order) ({ write, turnDown, apply: () => apply(1) })[step]()
+      assert.strictEqual(broken(), rule)
+    })
+  }
 
   it("has another leader's entry in its place", () => {
     const { apply, broken, turnDown, write } = began()

@@ -39,7 +39,7 @@ export const start = Effect.fnUntraced(function*(plan: Plan.Plan, program: Progr
     Effect.gen(function*() {
       while (!what.test(text)) yield* Effect.sleep(20)
       return what.exec(text)!
-    })
+    }).pipe(Effect.raceFirst(Effect.andThen(Effect.orDie(Fiber.join(fiber)), Effect.never)))
   return {
     fiber,
     says,
