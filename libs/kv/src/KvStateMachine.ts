@@ -36,7 +36,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
   const machine = StateMachine.StateMachine.of({
     recover,
-    apply: (commands, meta) => store.apply(commands, bookkeeping(meta)),
+    apply: (commands, meta) => store.apply(commands, meta),
     batchShare: (data, start) => Command.deletesRange(data, start) ? 1 / Limits.batchRangeDeletesMax : 0,
     flush: Effect.andThen(store.settled, fromStorage(store.storage.flush)),
     snapshot: StoreSnapshot.reader(store),
@@ -48,15 +48,6 @@ const make = Effect.fnUntraced(function*(options: Options) {
   })
   return Context.make(StateMachine.StateMachine, machine).pipe(Context.add(KvReader, reader))
 })
-
-const bookkeeping = (meta: StateMachine.RaftMeta): Store.Extra => (results) => {
-  const writes: Array<Storage.Write> = [{ _tag: "Put", key: Layout.raftHeadKey, value: meta.head }]
-  for (const [key, value] of meta.changes(results)) {
-    const row = Layout.prefixed(Layout.prefix.records, key)
-    writes.push(value === undefined ? { _tag: "Delete", key: row } : { _tag: "Put", key: row, value })
-  }
-  return writes
-}
 
 /**
  * The state machine and its `KvReader` over the `Storage` at hand, which must hold nothing else. Fails if the storage holds what this

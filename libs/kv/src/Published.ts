@@ -7,6 +7,7 @@ import type { StateMachine } from "@dkv/raft"
 import type { Storage } from "@dkv/storage"
 import type { Deferred } from "effect"
 import type { CurrentRow } from "./CurrentRow.ts"
+import type { Upkeep } from "./Upkeep.ts"
 
 export interface Batch {
   /** Keys that the batch changed, and their rows behind it. */
@@ -16,6 +17,8 @@ export interface Batch {
   byKey: Map<string, CurrentRow> | undefined
   /** For the storage; empty once they are there. */
   writes: ReadonlyArray<Storage.Write>
+  /** The same; undefined once it is there. */
+  upkeep: Upkeep | undefined
   readonly bytes: number
   /** Completed when the batch is in the storage; made by the first who waits. */
   written: Deferred.Deferred<void, StateMachine.StateMachineError> | undefined
@@ -26,11 +29,12 @@ export const make = (
   keys: ReadonlyArray<string>,
   rows: ReadonlyArray<CurrentRow>,
   writes: ReadonlyArray<Storage.Write>,
+  upkeep: Upkeep | undefined,
   bytes: number
-): Batch => ({ keys, rows, byKey: undefined, writes, bytes, written: undefined, next: undefined })
+): Batch => ({ keys, rows, byKey: undefined, writes, upkeep, bytes, written: undefined, next: undefined })
 
 /** Nothing, as the list's beginning. */
-export const begin = (): Batch => make([], [], [], 0)
+export const begin = (): Batch => make([], [], [], undefined, 0)
 
 const index = (batch: Batch): Map<string, CurrentRow> => {
   if (batch.byKey === undefined) {

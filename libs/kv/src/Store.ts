@@ -18,12 +18,10 @@ import * as Published from "./Published.ts"
 import { Cached, RowCache } from "./RowCache.ts"
 import { corrupt, foreign, fromStorage } from "./StoreFailure.ts"
 import * as StoreMeta from "./StoreMeta.ts"
+import * as Upkeep from "./Upkeep.ts"
 import { WriteBehind } from "./WriteBehind.ts"
 
 type Failure = StateMachine.StateMachineError
-
-/** Writes that belong to a batch with these results. */
-export type Extra = (results: ReadonlyArray<Uint8Array>) => ReadonlyArray<Storage.Write>
 
 export interface Options {
   /** Rows kept in memory, in bytes. Default `Limits.cacheBytesMax`. */
@@ -109,15 +107,15 @@ export class Store {
     })
   )
 
-  /** Carries out the commands, and stores what `extra` makes of their results with what they change. See `StateMachine.apply`. */
+  /** Carries out the commands, and stores what raft remembers with what they change. See `StateMachine.apply`. */
   apply(
     commands: ReadonlyArray<Entry.Entry>,
-    extra: Extra
+    raft: StateMachine.RaftMeta
   ): Effect.Effect<ReadonlyArray<Uint8Array>, Failure> {
     return Effect.suspend(() => {
       if (this.failure !== undefined) return Effect.fail(this.failure)
       if (this.behind.pendingBytes > Limits.pendingBytesMax) {
-        return Effect.flatMap(this.settled, () => this.apply(commands, extra))
+        return Effect.flatMap(this.settled, () => this.apply(commands, raft))
       }
       const pass = new CommandPass(commands, ++this.batches, this.meta.revision, this.arena)
       const missing = pass.prepare(
@@ -125,25 +123,25 @@ export class Store {
         (key) => Published.find(this.confirmed, key)
       )
       return missing.size === 0
-        ? this.run(pass, extra)
-        : Effect.flatMap(this.loadRows(pass, missing), () => this.run(pass, extra))
+        ? this.run(pass, raft)
+        : Effect.flatMap(this.loadRows(pass, missing), () => this.run(pass, raft))
     })
   }
 
   private run(
     pass: CommandPass,
-    extra: Extra
+    raft: StateMachine.RaftMeta
   ): Effect.Effect<ReadonlyArray<Uint8Array>, Failure> {
     const need = pass.advance()
     // Whole or not at all, should the caller be interrupted.
     return need === undefined
-      ? Effect.uninterruptible(Effect.suspend(() => this.publish(pass, extra)))
-      : Effect.flatMap(this.loadRange(pass, need.from, need.to), () => this.run(pass, extra))
+      ? Effect.uninterruptible(Effect.suspend(() => this.publish(pass, raft)))
+      : Effect.flatMap(this.loadRange(pass, need.from, need.to), () => this.run(pass, raft))
   }
 
   private publish(
     pass: CommandPass,
-    extra: Extra
+    raft: StateMachine.RaftMeta
   ): Effect.Effect<ReadonlyArray<Uint8Array>> {
     const changed = pass.finish()
     const keys = changed.map((cached) => cached.key)
@@ -154,12 +152,12 @@ export class Store {
       cached.draft = cached.row
     }
     this.meta = StoreMeta.at(this.meta, pass.revision)
-    const writes = pass.writes
-    writes.push({ _tag: "Put", key: Layout.storeMetaKey, value: StoreMeta.encode(this.meta) })
-    for (const write of extra(pass.results)) writes.push(write)
-    let bytes = changed.length * Limits.cacheRowOverheadBytes
+    const { writes } = pass
+    const upkeep: Upkeep.Upkeep = { store: this.meta, raft, records: raft.changes(pass.results) }
+    let bytes = changed.length * Limits.cacheRowOverheadBytes + Upkeep.bytes
+    for (const result of pass.results) bytes += result.length
     for (const write of writes) if (write._tag === "Put") bytes += write.key.length + write.value.length
-    return Effect.as(this.behind.append(Published.make(keys, rows, writes, bytes)), pass.results)
+    return Effect.as(this.behind.append(Published.make(keys, rows, writes, upkeep, bytes)), pass.results)
   }
 
   /** Loads rows from the storage, in bulk. Nothing on its way to the storage may have these keys. */

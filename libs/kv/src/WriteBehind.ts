@@ -9,6 +9,7 @@ import { Deferred, Effect, Exit, Latch, Option, type Scope } from "effect"
 import * as Limits from "./Limits.ts"
 import * as Published from "./Published.ts"
 import { fromStorage } from "./StoreFailure.ts"
+import * as Upkeep from "./Upkeep.ts"
 
 type Failure = StateMachine.StateMachineError
 
@@ -100,6 +101,7 @@ export class WriteBehind {
       if (this.readers === 0) batch.next = undefined
       batch = next
       batch.writes = []
+      batch.upkeep = undefined
       this.pendingBytes -= batch.bytes
       if (batch.written !== undefined) Deferred.doneUnsafe(batch.written, Effect.void)
     }
@@ -123,10 +125,13 @@ export class WriteBehind {
 }
 
 const writesBetween = (from: Published.Batch, to: Published.Batch): ReadonlyArray<Storage.Write> => {
-  if (from.next === to) return to.writes
   const writes: Array<Storage.Write> = []
+  const upkeep: Array<Upkeep.Upkeep> = []
   for (let batch = from.next!;; batch = batch.next!) {
     for (const write of batch.writes) writes.push(write)
-    if (batch === to) return writes
+    if (batch.upkeep !== undefined) upkeep.push(batch.upkeep)
+    if (batch === to) break
   }
+  for (const write of Upkeep.writesOf(upkeep)) writes.push(write)
+  return writes
 }

@@ -297,11 +297,14 @@ describe("raft's bookkeeping", () => {
         assert.deepStrictEqual(yield* machine.recover, { head: Option.none(), records: [] })
         yield* machine.apply([], {
           head: bytes("one"),
-          changes: () => [[bytes("b"), bytes("2")], [bytes("a"), bytes("1")], [bytes(""), bytes("0")]]
+          changes: () => [{ key: bytes("b"), value: bytes("2") }, { key: bytes("a"), value: bytes("1") }, {
+            key: bytes(""),
+            value: bytes("0")
+          }]
         })
         yield* machine.apply([], {
           head: bytes("two"),
-          changes: () => [[bytes("b"), undefined], [bytes("\xff"), bytes("")]]
+          changes: () => [{ key: bytes("b"), value: undefined }, { key: bytes("\xff"), value: bytes("") }]
         })
       }))
       const { machine } = yield* open(storage)
@@ -316,7 +319,7 @@ describe("raft's bookkeeping", () => {
   it.effect("is never seen by reads of keys", () =>
     Effect.gen(function*() {
       const kv = yield* open(new MapStorage())
-      yield* kv.machine.apply([], { head: bytes("head"), changes: () => [[bytes("a"), bytes("1")]] })
+      yield* kv.machine.apply([], { head: bytes("head"), changes: () => [{ key: bytes("a"), value: bytes("1") }] })
       assert.strictEqual(yield* kv.show(range("\0", "\0")), "")
     }))
 })

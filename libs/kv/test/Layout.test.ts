@@ -44,7 +44,7 @@ describe("the layout of", () => {
       const large = "l".repeat(Limits.inlineValueBytesMax + 1)
       yield* apply([put("a", "x"), put("a", "y"), put("b", ""), put("a", "z"), del("a", "c"), put("a", "!")])
       yield* apply([put("a", "?"), put("c", large)])
-      yield* machine.apply([], { head: bytes("head"), changes: () => [[bytes("client"), bytes("7")]] })
+      yield* machine.apply([], { head: bytes("head"), changes: () => [{ key: bytes("client"), value: bytes("7") }] })
       const [tombstone, elsewhere, previous, jump] = ["01", "04", "04", "0c"]
       const inRow = (...changes: ReadonlyArray<string>) =>
         changes.map((change) => u32(change.length / 2) + change).join("")

@@ -29,7 +29,7 @@ const install = (kv: Machine, chunks: ReadonlyArray<Uint8Array>) =>
 const filled = Effect.fnUntraced(function*(storage: MapStorage) {
   const kv = yield* open(storage)
   yield* kv.apply([put("a", "1"), put("b", "x".repeat(Limits.snapshotChunkBytes + 1)), put("c", "\r\n\0"), del("a")])
-  yield* kv.machine.apply([], { head: bytes("raft"), changes: () => [[bytes("client"), bytes("7")]] })
+  yield* kv.machine.apply([], { head: bytes("raft"), changes: () => [{ key: bytes("client"), value: bytes("7") }] })
   return kv
 })
 

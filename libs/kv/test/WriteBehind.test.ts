@@ -4,7 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { Limits } from "../src/index.ts"
-import { del, open, put, range } from "./Harness.ts"
+import { bytes, del, open, put, range, text } from "./Harness.ts"
 import { MapStorage } from "./MapStorage.ts"
 
 describe("writing behind", () => {
@@ -54,6 +54,45 @@ describe("writing behind", () => {
       yield* kv.apply([put("d", "x".repeat(Limits.lingerBytes))])
       yield* Effect.yieldNow
       assert.strictEqual(storage.writes, 3)
+    }))
+
+  it.effect("of what every batch writes anew, batches that go together encode and write the last alone", () =>
+    Effect.gen(function*() {
+      const storage = new MapStorage()
+      const written: Array<ReadonlyArray<Storage.Write>> = []
+      const { machine } = yield* open({
+        ...storage.service,
+        write: (batch) => {
+          written.push(batch)
+          return storage.service.write(batch)
+        }
+      }, { lingerMillis: 5 })
+      const encoded: Array<string> = []
+      const apply = (head: string, ...records: ReadonlyArray<readonly [key: string, value: string | undefined]>) =>
+        machine.apply([], {
+          get head() {
+            encoded.push(head)
+            return bytes(head)
+          },
+          changes: () =>
+            records.map(([key, value]) => ({
+              key: bytes(key),
+              get value() {
+                if (value !== undefined) encoded.push(`${key}=${value}`)
+                return value === undefined ? undefined : bytes(value)
+              }
+            }))
+        })
+      yield* apply("one", ["a", "1"], ["b", "1"], ["c", undefined])
+      yield* apply("two", ["a", "2"], ["b", undefined])
+      yield* apply("three", ["c", "3"])
+      yield* machine.flush
+      assert.deepStrictEqual(encoded, ["three", "a=2", "c=3"])
+      const tags = written.map((batch) =>
+        batch.map((write) => `${write._tag} ${text(write._tag === "DeleteRange" ? write.from : write.key)}`)
+      )
+      assert.deepStrictEqual(tags, [["Put Mkv", "Put Mraft", "Put Sa", "Delete Sb", "Put Sc"]])
+      assert.deepStrictEqual(storage.contents().slice(1), [["Mraft", "three"], ["Sa", "2"], ["Sc", "3"]])
     }))
 
   it.effect("apply waits when too much is on its way", () =>

@@ -77,7 +77,12 @@ export const make = Effect.fnUntraced(function*(options: {
     )
     const plan = witness ? nothing : sessions.plan(entries)
     const next = headAfter(head, entries, sessions.openGroup)
-    const meta: RaftMeta = { head: MetaCodec.encodeHead(next), changes: plan.changes }
+    const meta: RaftMeta = {
+      get head() {
+        return MetaCodec.encodeHead(next)
+      },
+      changes: plan.changes
+    }
     const results = yield* stateMachine.apply(plan.commands, meta)
     invariant(
       results.length === plan.commands.length,

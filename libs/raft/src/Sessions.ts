@@ -11,6 +11,7 @@ import * as Codec from "./codec/SessionCodec.ts"
 import type { LogIndex, Term } from "./core/Entry.ts"
 import { EntryKind } from "./core/Entry.ts"
 import { InvariantViolation } from "./core/Invariant.ts"
+import { make as makeEntry } from "./Entry.ts"
 import type { Entry } from "./Entry.ts"
 import * as Limits from "./Limits.ts"
 import * as Session from "./Session.ts"
@@ -46,14 +47,41 @@ export interface Plan {
   readonly refusals: ReadonlyMap<LogIndex, Refusal>
 }
 
-interface Stored {
+/** A record of the state. Most are replaced before anybody looks at them, so they are encoded for the first who does. */
+class Stored implements RecordChange {
+  readonly key: Uint8Array
   readonly slot: number
   readonly runs: ReadonlyArray<Session.Run>
   /** Behind the highest sequence number. */
   readonly end: number
-  readonly value: Uint8Array
-  /** Of its answers, once somebody has asked for one: whoever asks again asks for many. */
-  offsets: Uint32Array | undefined
+  readonly bytes: number
+  private content: Uint8Array | (() => Uint8Array)
+  private offsets: Uint32Array | undefined
+
+  constructor(
+    key: Uint8Array,
+    slot: number,
+    runs: ReadonlyArray<Session.Run>,
+    bytes: number,
+    content: Uint8Array | (() => Uint8Array)
+  ) {
+    this.key = key
+    this.slot = slot
+    this.runs = runs
+    this.end = endOf(runs)
+    this.bytes = bytes
+    this.content = content
+  }
+
+  get value(): Uint8Array {
+    return typeof this.content === "function" ? this.content = this.content() : this.content
+  }
+
+  /** The answer at a position; undefined if it was not kept. Whoever asks for one asks for many. */
+  answerAt(position: number): Uint8Array | undefined {
+    this.offsets ??= Codec.answerOffsets(this.value)
+    return Codec.answerAt(this.value, this.offsets[position]!)
+  }
 }
 
 interface Open {
@@ -65,6 +93,8 @@ interface Open {
   stored: Array<Stored>
   /** Slots of records that the client needs no more, and that stand in the state still. */
   readonly dead: Set<number>
+  /** Of the records, by slot, as far as they were used: each batch takes the place of one before. */
+  readonly keys: Array<Uint8Array>
 }
 
 /** Commands of the batch that take effect: `count` of them from `position` on. */
@@ -108,7 +138,7 @@ export class Sessions {
       if (open === undefined) found.set(name, open = opened(session))
       open.usedIndex = Math.max(open.usedIndex, usedIndex)
       open.lowestUnanswered = Math.max(open.lowestUnanswered, lowestUnanswered)
-      this.keep(open, { slot, runs, end: endOf(runs), value, offsets: undefined })
+      this.keep(open, new Stored(key, slot, runs, value.length, value))
     }
     for (const open of [...found.values()].sort((one, other) => one.usedIndex - other.usedIndex)) {
       this.prune(open)
@@ -188,7 +218,7 @@ export class Sessions {
           group = { session: stamp.session, firstIndex: entry.index, term: entry.term, runs: stamp.runs }
           open = this.use(stamp, entry.index)
           if (open !== undefined) touched.add(open)
-          take({ ...entry, bytes: command.length, data: command }, Session.sequenceAt(stamp.runs, 0))
+          take(makeEntry(entry.index, entry.term, entry.kind, command), Session.sequenceAt(stamp.runs, 0))
           break
         }
         case EntryKind.SessionOpen: {
@@ -244,8 +274,7 @@ export class Sessions {
       for (const run of stored.runs) {
         const position = sequence - run.sequence
         if (position >= 0 && position < run.count) {
-          stored.offsets ??= Codec.answerOffsets(stored.value)
-          return Codec.answerAt(stored.value, stored.offsets[before + position]!) ?? "NotKept"
+          return stored.answerAt(before + position) ?? "NotKept"
         }
         before += run.count
       }
@@ -282,7 +311,7 @@ export class Sessions {
       if (this.open.size <= Limits.sessionsMax) break
       this.open.delete(name)
       if (open === this.latest) this.latest = undefined
-      for (const { value } of open.stored) this.keptBytes -= value.length
+      for (const { bytes } of open.stored) this.keptBytes -= bytes
       gone.push(open)
     }
     return gone
@@ -322,7 +351,7 @@ export class Sessions {
       }
     }
     if (changes.length === first || answers.length > 0) close()
-    for (const slot of open.dead) changes.push([Codec.encodeRecordKey(open.id, slot), undefined])
+    for (const slot of open.dead) changes.push(deletion(open, slot))
     open.dead.clear()
   }
 
@@ -334,15 +363,16 @@ export class Sessions {
     const slot = freeSlot(open)
     open.dead.delete(slot)
     const { lowestUnanswered, usedIndex } = open
-    const value = Codec.encodeRecord({ usedIndex, lowestUnanswered, runs }, answers)
-    this.keep(open, { slot, runs, end: endOf(runs), value, offsets: undefined })
-    return [Codec.encodeRecordKey(open.id, slot), value]
+    const encode = () => Codec.encodeRecord({ usedIndex, lowestUnanswered, runs }, answers)
+    const stored = new Stored(keyOf(open, slot), slot, runs, Codec.recordBytes(runs, answers), encode)
+    this.keep(open, stored)
+    return stored
   }
 
   private keep(open: Open, stored: Stored): void {
     open.stored.push(stored)
     open.next = Math.max(open.next, stored.end)
-    this.keptBytes += stored.value.length
+    this.keptBytes += stored.bytes
   }
 
   /** Forgets the records whose answers the client has. They stay in the state until the session is used next: they say nothing that is wrong. */
@@ -352,7 +382,7 @@ export class Sessions {
     for (const stored of open.stored) {
       if (stored.end > open.lowestUnanswered) needed.push(stored)
       else {
-        this.keptBytes -= stored.value.length
+        this.keptBytes -= stored.bytes
         open.dead.add(stored.slot)
       }
     }
@@ -397,7 +427,8 @@ const opened = (id: Session.SessionId): Open => ({
   lowestUnanswered: 0,
   next: 0,
   stored: [],
-  dead: new Set()
+  dead: new Set(),
+  keys: []
 })
 
 const nameOf = ({ index, term }: Session.SessionId): string => `${index} ${term}`
@@ -408,12 +439,17 @@ const endOf = (runs: ReadonlyArray<Session.Run>): number => {
   return end
 }
 
+const keyOf = ({ id, keys }: Open, slot: number): Uint8Array => keys[slot] ??= Codec.encodeRecordKey(id, slot)
+
 const freeSlot = ({ stored }: Open): number => {
+  if (stored.length === 0) return 0
   const taken = new Set(stored.map((each) => each.slot))
   let slot = 0
   while (taken.has(slot)) slot++
   return slot
 }
 
-const deletions = ({ dead, id, stored }: Open): ReadonlyArray<RecordChange> =>
-  [...stored.map(({ slot }) => slot), ...dead].map((slot) => [Codec.encodeRecordKey(id, slot), undefined])
+const deletions = (open: Open): ReadonlyArray<RecordChange> =>
+  [...open.stored.map(({ slot }) => slot), ...open.dead].map((slot) => deletion(open, slot))
+
+const deletion = (open: Open, slot: number): RecordChange => ({ key: keyOf(open, slot), value: undefined })

@@ -19,12 +19,18 @@ export class StateMachineError extends Schema.TaggedError<StateMachineError>()("
   cause: Schema.optional(Schema.Defect())
 }) {}
 
-/** A change of one of raft's records; `undefined` deletes it. */
-export type RecordChange = readonly [key: Uint8Array, value: Uint8Array | undefined]
+/** A change of one of raft's records. */
+export interface RecordChange {
+  readonly key: Uint8Array
+  /** Encoded when it is first asked for; `undefined` deletes the record. */
+  readonly value: Uint8Array | undefined
+}
 
 /**
  * Raft's own state that belongs to an applied index. Opaque to the state machine: it keeps `head` (replacing the former one), and a small
  * ordered map of `records`, and hands both back on start and inside snapshots.
+ *
+ * Nothing of it is encoded before it is asked for: a state machine that writes several batches at once needs the last of each alone.
  */
 export interface RaftMeta {
   readonly head: Uint8Array

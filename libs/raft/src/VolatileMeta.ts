@@ -17,7 +17,7 @@ export class VolatileMeta {
   /** Takes over what belongs to commands with these results. */
   keep({ changes, head }: RaftMeta, results: ReadonlyArray<Uint8Array>): void {
     this.head = Option.some(head)
-    for (const [key, value] of changes(results)) {
+    for (const { key, value } of changes(results)) {
       if (value === undefined) this.records.delete(nameOf(key))
       else this.records.set(nameOf(key), [key, value])
     }

@@ -28,7 +28,7 @@ class Machine {
   apply(...batch: ReadonlyArray<Entry.Entry>): ReadonlyArray<string> {
     const plan = this.sessions.plan(batch)
     const results = plan.commands.map(({ data }) => bytes(String(this.carriedOut.push(text(data)))))
-    for (const [key, value] of plan.changes(results)) {
+    for (const { key, value } of plan.changes(results)) {
       if (value === undefined) this.records.delete(nameOf(key))
       else this.records.set(nameOf(key), [key, value])
     }
@@ -244,7 +244,8 @@ describe("sessions", () => {
     }
     const answer = (at: number) => new Uint8Array(10_000).fill(at % 251)
     const entries = [...group(2, { sequence: 1, count: 300 }), ...group(302, { sequence: 400, count: count - 300 })]
-    const records = sessions.plan(entries).changes(entries.map((_, at) => answer(at))) as Kept
+    const changes = sessions.plan(entries).changes(entries.map((_, at) => answer(at)))
+    const records: Kept = changes.map(({ key, value }) => [key, value!])
     const sizes = records.map(([, value]) => value.length)
     assert.isAtMost(Math.max(...sizes), 1024 * 1024 + 64)
     assert.isAtMost(sizes.length, 6, "and they are filled")

@@ -158,8 +158,9 @@ export const planted: ReadonlyArray<Planted> = [
     name: "apply twice",
     breaks: [answers, "state machine safety", "applied indexes grow", stops],
     file: "libs/raft/src/Applier.ts",
-    find: "const meta: RaftMeta = { head: MetaCodec.encodeHead(next), changes: plan.changes }",
-    replace: "const meta: RaftMeta = { head: MetaCodec.encodeHead(head), changes: plan.changes }"
+    find: "const meta: RaftMeta = {\n      get head() {\n        return MetaCodec.encodeHead(next)",
+    replace:
+      "const before = head\n    const meta: RaftMeta = {\n      get head() {\n        return MetaCodec.encodeHead(before)"
   },
   {
     name: "truncate an acknowledged entry",

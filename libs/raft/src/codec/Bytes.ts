@@ -1,6 +1,5 @@
 /** Reading and writing the fields of our binary layouts: big-endian, lengths before contents. */
 import type { MemberId } from "../core/Entry.ts"
-import { readUint64, writeUint64 } from "../Entry.ts"
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder("utf-8", { fatal: true })
@@ -10,28 +9,25 @@ export class Malformed extends Error {
   override readonly name = "Malformed"
 }
 
-/** Appends fields to a buffer that grows. */
+/** Appends fields to a buffer that grows. Without a `DataView`, which costs more to set up than a short message to write. */
 export class Writer {
   private bytes: Uint8Array
-  private view: DataView
   private offset = 0
 
+  /** `capacity` is what is going to be written, in bytes, where that is known. */
   constructor(capacity = 64) {
     this.bytes = new Uint8Array(capacity)
-    this.view = new DataView(this.bytes.buffer)
   }
 
   uint8(value: number): this {
     this.reserve(1)
-    this.view.setUint8(this.offset, value)
-    this.offset += 1
+    this.bytes[this.offset++] = value
     return this
   }
 
   uint32(value: number): this {
     this.reserve(4)
-    this.view.setUint32(this.offset, value)
-    this.offset += 4
+    this.put(value)
     return this
   }
 
@@ -41,8 +37,8 @@ export class Writer {
 
   uint64(value: number): this {
     this.reserve(8)
-    writeUint64(this.view, this.offset, value)
-    this.offset += 8
+    this.put(Math.floor(value / 0x1_0000_0000))
+    this.put(value >>> 0)
     return this
   }
 
@@ -70,7 +66,16 @@ export class Writer {
   }
 
   finish(): Uint8Array {
-    return this.bytes.subarray(0, this.offset)
+    return this.offset === this.bytes.length ? this.bytes : this.bytes.subarray(0, this.offset)
+  }
+
+  private put(value: number): void {
+    const { bytes, offset } = this
+    bytes[offset] = value >>> 24
+    bytes[offset + 1] = value >>> 16
+    bytes[offset + 2] = value >>> 8
+    bytes[offset + 3] = value
+    this.offset = offset + 4
   }
 
   private reserve(count: number): void {
@@ -79,19 +84,16 @@ export class Writer {
     const grown = new Uint8Array(Math.max(needed, this.bytes.length * 2))
     grown.set(this.bytes)
     this.bytes = grown
-    this.view = new DataView(grown.buffer)
   }
 }
 
 /** Takes fields from a buffer; throws `Malformed` where it does not hold them. */
 export class Reader {
   readonly bytes: Uint8Array
-  readonly view: DataView
   offset: number
 
   constructor(bytes: Uint8Array, offset = 0) {
     this.bytes = bytes
-    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     this.offset = offset
   }
 
@@ -100,7 +102,7 @@ export class Reader {
   }
 
   uint8(): number {
-    return this.view.getUint8(this.take(1))
+    return this.bytes[this.take(1)]!
   }
 
   boolean(): boolean {
@@ -108,15 +110,18 @@ export class Reader {
   }
 
   uint32(): number {
-    return this.view.getUint32(this.take(4))
+    return this.at(this.take(4))
   }
 
   int32(): number {
-    return this.view.getInt32(this.take(4))
+    return this.uint32() | 0
   }
 
   uint64(): number {
-    const value = readUint64(this.view, this.take(8))
+    const start = this.take(8)
+    const high = this.at(start)
+    const low = this.at(start + 4)
+    const value = high === 0 ? low : high * 0x1_0000_0000 + low
     if (!Number.isSafeInteger(value)) throw new Malformed("a number exceeds 2^53 - 1")
     return value
   }
@@ -151,6 +156,11 @@ export class Reader {
 
   end(): void {
     if (this.remaining !== 0) throw new Malformed(`${this.remaining} bytes too many`)
+  }
+
+  private at(start: number): number {
+    const { bytes } = this
+    return ((bytes[start]! << 24) | (bytes[start + 1]! << 16) | (bytes[start + 2]! << 8) | bytes[start + 3]!) >>> 0
   }
 
   private take(count: number): number {

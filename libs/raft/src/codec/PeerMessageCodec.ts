@@ -36,6 +36,8 @@ const Tag = {
   SnapshotProgress: 22
 } as const
 
+const appendHeadBytes = 37
+
 const snapshotStates = ["receiving", "installed", "refused"] as const
 
 /** Encodes any message but `Append`, for which see `encodeAppend`. */
@@ -85,17 +87,9 @@ export const encode = (message: Exclude<PeerMessage, Append>): Uint8Array => {
 }
 
 /** The fields of an append; the entries follow in a block of their own. */
-export const encodeAppend = (append: Omit<Append, "_tag" | "entries"> & { readonly count: number }): Uint8Array => {
-  const bytes = new Uint8Array(37)
-  const view = new DataView(bytes.buffer)
-  view.setUint8(0, Tag.Append)
-  Entry.writeUint64(view, 1, append.term)
-  Entry.writeUint64(view, 9, append.previousIndex)
-  Entry.writeUint64(view, 17, append.previousTerm)
-  Entry.writeUint64(view, 25, append.commit)
-  view.setUint32(33, append.count)
-  return bytes
-}
+export const encodeAppend = (append: Omit<Append, "_tag" | "entries"> & { readonly count: number }): Uint8Array =>
+  new Writer(appendHeadBytes).uint8(Tag.Append).uint64(append.term).uint64(append.previousIndex)
+    .uint64(append.previousTerm).uint64(append.commit).uint32(append.count).finish()
 
 /** The entries of an append, as they follow its fields. */
 export const encodeEntries = (entries: ReadonlyArray<Entry.Entry>): Uint8Array => {
@@ -250,11 +244,13 @@ const decodeAppend = (reader: Reader): Append => {
   const commit = reader.uint64()
   const count = reader.count(4 + Entry.overheadBytes)
   const entries = new Array<Entry.Entry>(count)
+  const { bytes } = reader
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   let lastTerm = previousTerm
   for (let position = 0; position < count; position++) {
     const length = reader.uint32()
     if (length < Entry.overheadBytes || length > reader.remaining) throw new Malformed("an entry does not fit")
-    const entry = decodeEntry(reader, reader.offset + length)
+    const entry = decodeEntry(bytes, view, reader.offset, reader.offset + length)
     if (entry.index !== previousIndex + 1 + position) throw new Malformed("the entries are not contiguous")
     if (entry.term < lastTerm || entry.term > term) throw new Malformed("the terms of the entries are out of order")
     lastTerm = entry.term
@@ -264,8 +260,8 @@ const decodeAppend = (reader: Reader): Append => {
   return { _tag: "Append", term, previousIndex, previousTerm, commit, entries }
 }
 
-const decodeEntry = (reader: Reader, end: number): Entry.Entry => {
-  const entry = Entry.decode(reader.bytes, reader.view, reader.offset, end)
+const decodeEntry = (bytes: Uint8Array, view: DataView, start: number, end: number): Entry.Entry => {
+  const entry = Entry.decode(bytes, view, start, end)
   return entry.kind === EntryKind.Configuration ? withConfiguration(entry) : entry
 }
 

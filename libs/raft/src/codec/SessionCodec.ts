@@ -27,13 +27,8 @@ export const readStamp = (reader: Reader): Session.Stamp => ({
 })
 
 /** The payload of the first entry of a group: stamp, then command. */
-export const encodeFirst = (stamp: Session.Stamp, command: Uint8Array): Uint8Array => {
-  const head = writeStamp(new Writer(stampBytes(stamp)), stamp).finish()
-  const bytes = new Uint8Array(head.length + command.length)
-  bytes.set(head)
-  bytes.set(command, head.length)
-  return bytes
-}
+export const encodeFirst = (stamp: Session.Stamp, command: Uint8Array): Uint8Array =>
+  writeStamp(new Writer(stampBytes(stamp) + command.length), stamp).raw(command).finish()
 
 /** Throws `Malformed`. The command is a view. */
 export const decodeFirst = (bytes: Uint8Array): { readonly stamp: Session.Stamp; readonly command: Uint8Array } => {
@@ -53,12 +48,11 @@ export const commandStart = (bytes: Uint8Array): number => {
 /** Commands in the group of an entry that `decodeFirst` refuses, as far as its layout can be followed. */
 export const countOfRefused = (bytes: Uint8Array): number => {
   if (bytes.length < stampHeadBytes) return 1
-  const reader = new Reader(bytes, stampHeadBytes)
-  const { view } = reader
+  const reader = new Reader(bytes, stampHeadBytes - 4)
   let count = 0
-  for (let left = view.getUint32(stampHeadBytes - 4); left > 0 && reader.remaining >= runBytes; left--) {
-    reader.offset += runBytes
-    count += view.getUint32(reader.offset - 4)
+  for (let left = reader.uint32(); left > 0 && reader.remaining >= runBytes; left--) {
+    reader.offset += runBytes - 4
+    count += reader.uint32()
   }
   return Math.min(Math.max(count, 1), 0xffff_ffff)
 }
@@ -92,11 +86,21 @@ export interface Record {
   readonly runs: ReadonlyArray<Session.Run>
 }
 
+/** Length of a record. */
+export const recordBytes = (
+  runs: ReadonlyArray<Session.Run>,
+  answers: ReadonlyArray<Uint8Array | undefined>
+): number => {
+  let bytes = 17 + 4 + runs.length * runBytes
+  for (let i = 0; i < answers.length; i++) bytes += 4 + (answers[i]?.length ?? 0)
+  return bytes
+}
+
 /** `answers` are in the order of the runs; `undefined` for one that is not kept. */
 export const encodeRecord = (record: Record, answers: ReadonlyArray<Uint8Array | undefined>): Uint8Array => {
-  let size = 17 + 4 + record.runs.length * runBytes
-  for (let i = 0; i < answers.length; i++) size += 4 + (answers[i]?.length ?? 0)
-  const writer = new Writer(size).uint8(version).uint64(record.usedIndex).uint64(record.lowestUnanswered)
+  const writer = new Writer(recordBytes(record.runs, answers)).uint8(version).uint64(record.usedIndex).uint64(
+    record.lowestUnanswered
+  )
   writeRuns(writer, record.runs)
   for (let i = 0; i < answers.length; i++) {
     const answer = answers[i]

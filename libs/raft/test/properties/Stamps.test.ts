@@ -27,7 +27,7 @@ type Kept = Map<string, readonly [key: Uint8Array, value: Uint8Array]>
 
 const apply = (sessions: Sessions, kept: Kept, entries: ReadonlyArray<Entry.Entry>): Sessions => {
   const plan = sessions.plan(entries)
-  for (const [key, value] of plan.changes(plan.commands.map(() => command))) {
+  for (const { key, value } of plan.changes(plan.commands.map(() => command))) {
     const name = Buffer.from(key).toString("hex")
     if (value === undefined) kept.delete(name)
     else kept.set(name, [key, value])

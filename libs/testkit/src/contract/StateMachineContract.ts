@@ -36,7 +36,10 @@ const headOf = (index: number): Uint8Array => bytes(String(index))
 const apply = (subject: Subject, machine: Machine, first: number, last: number) => {
   const entries: Array<Entry.Entry> = []
   for (let n = first; n <= last; n++) entries.push(Entry.make(n, 1, EntryKind.Command, subject.command(n)))
-  return machine.apply(entries, { head: headOf(last), changes: () => [[bytes("first"), bytes(String(first))]] })
+  return machine.apply(entries, {
+    head: headOf(last),
+    changes: () => [{ key: bytes("first"), value: bytes(String(first)) }]
+  })
 }
 
 /** Applies in batches that end at these commands. */
@@ -102,11 +105,14 @@ export const cases: ReadonlyArray<Case> = [
           const machine = yield* subject.open
           yield* machine.apply([], {
             head: bytes("one"),
-            changes: () => [[bytes("b"), bytes("1")], [bytes("c"), bytes("1")], [bytes("a"), bytes("1")]]
+            changes: () => [{ key: bytes("b"), value: bytes("1") }, { key: bytes("c"), value: bytes("1") }, {
+              key: bytes("a"),
+              value: bytes("1")
+            }]
           })
           yield* machine.apply([], {
             head: bytes("two"),
-            changes: () => [[bytes("b"), undefined], [bytes("c"), bytes("")]]
+            changes: () => [{ key: bytes("b"), value: undefined }, { key: bytes("c"), value: bytes("") }]
           })
           assert.deepEqual(yield* recovered(machine), { head: "two", records: ["a=1", "c="] })
         }))
