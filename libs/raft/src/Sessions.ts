@@ -15,6 +15,7 @@ import { make as makeEntry } from "./Entry.ts"
 import type { Entry } from "./Entry.ts"
 import * as Limits from "./Limits.ts"
 import * as Session from "./Session.ts"
+import { SessionRecord } from "./SessionRecord.ts"
 import type { RecordChange } from "./StateMachine.ts"
 
 /** A group that began in the log: which of the entries behind `firstIndex` belong to it. */
@@ -47,50 +48,13 @@ export interface Plan {
   readonly refusals: ReadonlyMap<LogIndex, Refusal>
 }
 
-/** A record of the state. Most are replaced before anybody looks at them, so they are encoded for the first who does. */
-class Stored implements RecordChange {
-  readonly key: Uint8Array
-  readonly slot: number
-  readonly runs: ReadonlyArray<Session.Run>
-  /** Behind the highest sequence number. */
-  readonly end: number
-  readonly bytes: number
-  private content: Uint8Array | (() => Uint8Array)
-  private offsets: Uint32Array | undefined
-
-  constructor(
-    key: Uint8Array,
-    slot: number,
-    runs: ReadonlyArray<Session.Run>,
-    bytes: number,
-    content: Uint8Array | (() => Uint8Array)
-  ) {
-    this.key = key
-    this.slot = slot
-    this.runs = runs
-    this.end = endOf(runs)
-    this.bytes = bytes
-    this.content = content
-  }
-
-  get value(): Uint8Array {
-    return typeof this.content === "function" ? this.content = this.content() : this.content
-  }
-
-  /** The answer at a position; undefined if it was not kept. Whoever asks for one asks for many. */
-  answerAt(position: number): Uint8Array | undefined {
-    this.offsets ??= Codec.answerOffsets(this.value)
-    return Codec.answerAt(this.value, this.offsets[position]!)
-  }
-}
-
 interface Open {
   readonly id: Session.SessionId
   usedIndex: LogIndex
   lowestUnanswered: number
   /** Behind the highest sequence number that took effect. */
   next: number
-  stored: Array<Stored>
+  stored: Array<SessionRecord>
   /** Slots of records that the client needs no more, and that stand in the state still. */
   readonly dead: Set<number>
   /** Of the records, by slot, as far as they were used: each batch takes the place of one before. */
@@ -138,7 +102,7 @@ export class Sessions {
       if (open === undefined) found.set(name, open = opened(session))
       open.usedIndex = Math.max(open.usedIndex, usedIndex)
       open.lowestUnanswered = Math.max(open.lowestUnanswered, lowestUnanswered)
-      this.keep(open, new Stored(key, slot, runs, value.length, value))
+      this.keep(open, new SessionRecord(key, slot, runs, value.length, value))
     }
     for (const open of [...found.values()].sort((one, other) => one.usedIndex - other.usedIndex)) {
       this.prune(open)
@@ -364,12 +328,12 @@ export class Sessions {
     open.dead.delete(slot)
     const { lowestUnanswered, usedIndex } = open
     const encode = () => Codec.encodeRecord({ usedIndex, lowestUnanswered, runs }, answers)
-    const stored = new Stored(keyOf(open, slot), slot, runs, Codec.recordBytes(runs, answers), encode)
+    const stored = new SessionRecord(keyOf(open, slot), slot, runs, Codec.recordBytes(runs, answers), encode)
     this.keep(open, stored)
     return stored
   }
 
-  private keep(open: Open, stored: Stored): void {
+  private keep(open: Open, stored: SessionRecord): void {
     open.stored.push(stored)
     open.next = Math.max(open.next, stored.end)
     this.keptBytes += stored.bytes
@@ -378,7 +342,7 @@ export class Sessions {
   /** Forgets the records whose answers the client has. They stay in the state until the session is used next: they say nothing that is wrong. */
   private prune(open: Open): void {
     if (open.stored.every(({ end }) => end > open.lowestUnanswered)) return
-    const needed: Array<Stored> = []
+    const needed: Array<SessionRecord> = []
     for (const stored of open.stored) {
       if (stored.end > open.lowestUnanswered) needed.push(stored)
       else {
@@ -432,12 +396,6 @@ const opened = (id: Session.SessionId): Open => ({
 })
 
 const nameOf = ({ index, term }: Session.SessionId): string => `${index} ${term}`
-
-const endOf = (runs: ReadonlyArray<Session.Run>): number => {
-  let end = 0
-  for (const { count, sequence } of runs) end = Math.max(end, sequence + count)
-  return end
-}
 
 const keyOf = ({ id, keys }: Open, slot: number): Uint8Array => keys[slot] ??= Codec.encodeRecordKey(id, slot)
 
