@@ -55,7 +55,7 @@ export class WriteSession {
     if (this.id === undefined) return undefined
     const runs: Array<{ sequence: number; count: number }> = []
     for (const { sequence } of calls) {
-      const last = runs[runs.length - 1]
+      const last = runs.at(-1)
       if (last !== undefined && last.sequence + last.count === sequence) last.count++
       else runs.push({ sequence, count: 1 })
     }

@@ -19,38 +19,66 @@ export const tag = { put: 1, delete: 2, compareAndSwap: 3, compareAndDelete: 4 }
 export type Fault = "Malformed" | "Unsupported"
 
 export const encode = (op: WriteOp): Uint8Array => {
+  const bytes = new Uint8Array(bytesOf(op))
+  put(bytes, op)
+  return bytes
+}
+
+/** The commands of one group: they share a buffer, as they share their way. */
+export const encodeAll = (ops: ReadonlyArray<WriteOp>): ReadonlyArray<Uint8Array> => {
+  let length = 0
+  for (const op of ops) length += bytesOf(op)
+  const bytes = new Uint8Array(length)
+  let end = 0
+  return ops.map((op) => {
+    const start = end
+    end += bytesOf(op)
+    const command = bytes.subarray(start, end)
+    put(command, op)
+    return command
+  })
+}
+
+const bytesOf = (op: WriteOp): number => {
   switch (op._tag) {
     case "Put":
-      return keyAndRest(new Uint8Array(5 + op.key.length + op.value.length), tag.put, 1, op.key, op.value)
+      return 5 + op.key.length + op.value.length
     case "Delete":
-      return keyAndRest(new Uint8Array(5 + op.key.length + op.end.length), tag.delete, 1, op.key, op.end)
-    case "CompareAndSwap": {
-      const bytes = new Uint8Array(13 + op.key.length + op.value.length)
-      putUint64(bytes, 1, op.expected)
-      return keyAndRest(bytes, tag.compareAndSwap, 9, op.key, op.value)
-    }
-    case "CompareAndDelete": {
-      const bytes = new Uint8Array(9 + op.key.length)
-      bytes[0] = tag.compareAndDelete
-      putUint64(bytes, 1, op.expected)
-      copy(bytes, 9, op.key, 0, op.key.length)
-      return bytes
-    }
+      return 5 + op.key.length + op.end.length
+    case "CompareAndSwap":
+      return 13 + op.key.length + op.value.length
+    case "CompareAndDelete":
+      return 9 + op.key.length
   }
 }
 
-const keyAndRest = (
-  bytes: Uint8Array,
+const put = (target: Uint8Array, op: WriteOp): void => {
+  switch (op._tag) {
+    case "Put":
+      return putKeyAndRest(target, tag.put, 1, op.key, op.value)
+    case "Delete":
+      return putKeyAndRest(target, tag.delete, 1, op.key, op.end)
+    case "CompareAndSwap":
+      putUint64(target, 1, op.expected)
+      return putKeyAndRest(target, tag.compareAndSwap, 9, op.key, op.value)
+    case "CompareAndDelete":
+      target[0] = tag.compareAndDelete
+      putUint64(target, 1, op.expected)
+      copy(target, 9, op.key, 0, op.key.length)
+  }
+}
+
+const putKeyAndRest = (
+  target: Uint8Array,
   first: number,
   offset: number,
   key: Uint8Array,
   rest: Uint8Array
-): Uint8Array => {
-  bytes[0] = first
-  putUint32(bytes, offset, key.length)
-  copy(bytes, offset + 4, key, 0, key.length)
-  copy(bytes, offset + 4 + key.length, rest, 0, rest.length)
-  return bytes
+): void => {
+  target[0] = first
+  putUint32(target, offset, key.length)
+  copy(target, offset + 4, key, 0, key.length)
+  copy(target, offset + 4 + key.length, rest, 0, rest.length)
 }
 
 /** Where key length, key and rest begin in a command with this tag. */

@@ -151,7 +151,7 @@ const writeTo = (raft: Raft, isLed: () => boolean): Kv["Service"]["write"] => (o
     const session = accepted.length === ops.length ? options.session : stampOf(options.session, results)
     const propose = (timeoutMillis: number) =>
       Effect.map(
-        raft.proposeEach(accepted.map(Command.encode), { timeoutMillis, ...session === undefined ? {} : { session } }),
+        raft.proposeEach(Command.encodeAll(accepted), { timeoutMillis, ...session === undefined ? {} : { session } }),
         (outcomes) => merge(results, outcomes, toResult)
       )
     const { timeoutMillis } = options

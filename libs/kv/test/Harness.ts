@@ -71,7 +71,7 @@ export const open = Effect.fnUntraced(function*(
     machine,
     reader,
     applyBytes,
-    apply: (ops) => Effect.map(applyBytes(ops.map(Command.encode)), (outcomes) => outcomes.map(Outcome.decode)),
+    apply: (ops) => Effect.map(applyBytes(Command.encodeAll(ops)), (outcomes) => outcomes.map(Outcome.decode)),
     show: (op) => Effect.map(reader.read([op]), ([result]) => show(result!))
   }
   return opened

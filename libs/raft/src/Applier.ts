@@ -77,13 +77,7 @@ export const make = Effect.fnUntraced(function*(options: {
     )
     const plan = witness ? nothing : sessions.plan(entries)
     const next = headAfter(head, entries, sessions.openGroup)
-    const meta: RaftMeta = {
-      get head() {
-        return MetaCodec.encodeHead(next)
-      },
-      changes: plan.changes
-    }
-    const results = yield* stateMachine.apply(plan.commands, meta)
+    const results = yield* stateMachine.apply(plan.commands, new Meta(next, plan.changes))
     invariant(
       results.length === plan.commands.length,
       `the state machine answered ${results.length} of ${plan.commands.length} commands`
@@ -128,6 +122,21 @@ export const make = Effect.fnUntraced(function*(options: {
 })
 
 const none: ReadonlyArray<Entry> = []
+
+/** A class, because a getter in an object literal is defined anew, by the runtime, for every batch. */
+class Meta implements RaftMeta {
+  private readonly next: MetaCodec.Head
+  readonly changes: Plan["changes"]
+
+  constructor(next: MetaCodec.Head, changes: Plan["changes"]) {
+    this.next = next
+    this.changes = changes
+  }
+
+  get head(): Uint8Array {
+    return MetaCodec.encodeHead(this.next)
+  }
+}
 
 /** How many of the entries go into one batch, at least one. */
 const batchCount = (

@@ -56,7 +56,7 @@ interface Open {
   next: number
   stored: Array<SessionRecord>
   /** Slots of records that the client needs no more, and that stand in the state still. */
-  readonly dead: Set<number>
+  dead: Array<number>
   /** Of the records, by slot, as far as they were used: each batch takes the place of one before. */
   readonly keys: Array<Uint8Array>
 }
@@ -151,7 +151,7 @@ export class Sessions {
     const take = (entry: Entry, sequence: number): void => {
       const verdict = open === undefined ? "Expired" : this.judge(open, sequence, segments)
       if (verdict === "New") {
-        const last = segments[segments.length - 1]
+        const last = segments.at(-1)
         if (
           last !== undefined && last.open === open && last.sequence + last.count === sequence &&
           last.position + last.count === commands.length
@@ -205,7 +205,8 @@ export class Sessions {
     this.group = isOpen ? group : undefined
     for (const gone of evicted) touched.delete(gone)
     const changesWith = (results: ReadonlyArray<Uint8Array>): ReadonlyArray<RecordChange> => {
-      const changes = evicted.flatMap(deletions)
+      const changes: Array<RecordChange> = []
+      for (const gone of evicted) changes.push(...deletions(gone))
       const isOnly = touched.size === 1 && evicted.length === 0
       for (const each of touched) {
         this.store(each, isOnly ? segments : segments.filter(({ open: its }) => its === each), results, changes)
@@ -307,7 +308,7 @@ export class Sessions {
         const answer = isKept ? result : undefined
         const cost = answerOverheadBytes + (answer?.length ?? 0)
         if (bytes > 0 && bytes + cost > Limits.sessionRecordBytesMax) close()
-        const run = runs[runs.length - 1]
+        const run = runs.at(-1)
         if (run !== undefined && run.sequence + run.count === sequence + at) run.count++
         else runs.push({ sequence: sequence + at, count: 1 })
         answers.push(answer)
@@ -316,7 +317,7 @@ export class Sessions {
     }
     if (changes.length === first || answers.length > 0) close()
     for (const slot of open.dead) changes.push(deletion(open, slot))
-    open.dead.clear()
+    if (open.dead.length > 0) open.dead = []
   }
 
   private record(
@@ -325,7 +326,8 @@ export class Sessions {
     answers: ReadonlyArray<Uint8Array | undefined>
   ): RecordChange {
     const slot = freeSlot(open)
-    open.dead.delete(slot)
+    const dead = open.dead.indexOf(slot)
+    if (dead >= 0) open.dead.splice(dead, 1)
     const { lowestUnanswered, usedIndex } = open
     const encode = () => Codec.encodeRecord({ usedIndex, lowestUnanswered, runs }, answers)
     const stored = new SessionRecord(keyOf(open, slot), slot, runs, Codec.recordBytes(runs, answers), encode)
@@ -347,7 +349,7 @@ export class Sessions {
       if (stored.end > open.lowestUnanswered) needed.push(stored)
       else {
         this.keptBytes -= stored.bytes
-        open.dead.add(stored.slot)
+        open.dead.push(stored.slot)
       }
     }
     open.stored = needed
@@ -391,7 +393,7 @@ const opened = (id: Session.SessionId): Open => ({
   lowestUnanswered: 0,
   next: 0,
   stored: [],
-  dead: new Set(),
+  dead: [],
   keys: []
 })
 

@@ -158,9 +158,8 @@ export const planted: ReadonlyArray<Planted> = [
     name: "apply twice",
     breaks: [answers, "state machine safety", "applied indexes grow", stops],
     file: "libs/raft/src/Applier.ts",
-    find: "const meta: RaftMeta = {\n      get head() {\n        return MetaCodec.encodeHead(next)",
-    replace:
-      "const before = head\n    const meta: RaftMeta = {\n      get head() {\n        return MetaCodec.encodeHead(before)"
+    find: "new Meta(next, plan.changes)",
+    replace: "new Meta(head, plan.changes)"
   },
   {
     name: "truncate an acknowledged entry",

@@ -4,6 +4,9 @@ import type { MemberId } from "../core/Entry.ts"
 const encoder = new TextEncoder()
 const decoder = new TextDecoder("utf-8", { fatal: true })
 
+/** What V8 keeps in its own heap. */
+const initialBytes = 64
+
 /** The bytes are not what their layout says. */
 export class Malformed extends Error {
   override readonly name = "Malformed"
@@ -15,7 +18,7 @@ export class Writer {
   private offset = 0
 
   /** `capacity` is what is going to be written, in bytes, where that is known. */
-  constructor(capacity = 64) {
+  constructor(capacity = initialBytes) {
     this.bytes = new Uint8Array(capacity)
   }
 
@@ -66,7 +69,10 @@ export class Writer {
   }
 
   finish(): Uint8Array {
-    return this.offset === this.bytes.length ? this.bytes : this.bytes.subarray(0, this.offset)
+    const { bytes, offset } = this
+    if (offset === bytes.length) return bytes
+    // A view would move the content of a small array out of V8's heap, which costs more than to copy it.
+    return bytes.length > initialBytes ? bytes.subarray(0, offset) : bytes.slice(0, offset)
   }
 
   private put(value: number): void {

@@ -114,18 +114,23 @@ export const make = (): Outputs => ({
   removed: false
 })
 
+/** Most are empty, and to say so again is a call into the runtime. */
+const empty = (values: Array<unknown>): void => {
+  if (values.length > 0) values.length = 0
+}
+
 export const clear = (outputs: Outputs): void => {
-  outputs.writes.length = 0
-  outputs.messages.length = 0
-  outputs.permits.length = 0
-  outputs.refusals.length = 0
-  outputs.forwards.length = 0
-  outputs.reads.length = 0
-  outputs.settled.length = 0
-  outputs.silent.length = 0
-  outputs.heardAgain.length = 0
-  outputs.snapshots.length = 0
-  outputs.offers.length = 0
+  empty(outputs.writes)
+  empty(outputs.messages)
+  empty(outputs.permits)
+  empty(outputs.refusals)
+  empty(outputs.forwards)
+  empty(outputs.reads)
+  empty(outputs.settled)
+  empty(outputs.silent)
+  empty(outputs.heardAgain)
+  empty(outputs.snapshots)
+  empty(outputs.offers)
   outputs.truncatedFrom = 0
   outputs.configurationChanged = false
   outputs.removed = false

@@ -17,15 +17,19 @@ export const majority = (count: number): number => (count >> 1) + 1
 
 const scratch: Array<number> = []
 
-const majorityValue = (voters: ReadonlyArray<MemberId>, valueOf: (id: MemberId) => number): number => {
-  if (voters.length === 0) return Number.MAX_SAFE_INTEGER
-  scratch.length = 0
-  for (const id of voters) scratch.push(valueOf(id))
-  scratch.sort(ascending)
-  return scratch[voters.length - majority(voters.length)]!
+/** Puts `value` in its place among the first `count` of `scratch`, which ascend. */
+const insert = (value: number, count: number): void => {
+  let at = count
+  for (; at > 0 && scratch[at - 1]! > value; at--) scratch[at] = scratch[at - 1]!
+  scratch[at] = value
 }
 
-const ascending = (a: number, b: number) => a - b
+const majorityValue = (voters: ReadonlyArray<MemberId>, valueOf: (id: MemberId) => number): number => {
+  if (voters.length === 0) return Number.MAX_SAFE_INTEGER
+  let count = 0
+  for (const id of voters) insert(valueOf(id), count++)
+  return scratch[count - majority(count)]!
+}
 
 /** The highest value that a quorum has reached, witnesses and all. 0 when nobody may vote. */
 export const reachedValue = (configuration: Configuration, valueOf: (id: MemberId) => number): number =>
@@ -81,10 +85,10 @@ const copiedIn = (
   valueOf: (id: MemberId) => number
 ): number => {
   if (voters.length === 0) return Number.MAX_SAFE_INTEGER
-  scratch.length = 0
-  for (const id of voters) if (!isWitness(configuration, id)) scratch.push(valueOf(id))
-  scratch.sort(ascending)
-  return scratch[scratch.length - fullNeeded(configuration, voters)] ?? 0
+  let count = 0
+  for (const id of voters) if (!isWitness(configuration, id)) insert(valueOf(id), count++)
+  const needed = fullNeeded(configuration, voters)
+  return count < needed ? 0 : scratch[count - needed]!
 }
 
 /** The highest value that enough full voters have reached for witnesses to be told of it; both halves count in a joint change. */

@@ -433,7 +433,7 @@ export const onWritten = (core: Core, { number }: Written): void => {
     core.durableIndex = Math.max(core.durableIndex, core.pendingAppends[done]!.lastIndex)
     done++
   }
-  core.pendingAppends.splice(0, done)
+  if (done > 0) core.pendingAppends.splice(0, done)
   core.matchChanged = true
 }
 
