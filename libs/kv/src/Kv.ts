@@ -271,11 +271,14 @@ const stampOf = (
   results: ReadonlyArray<unknown>
 ): Session.Stamp | undefined => {
   if (stamp === undefined) return undefined
-  const runs: Array<Session.Run> = []
+  const runs: Array<{ readonly sequence: number; count: number }> = []
   let position = 0
-  for (const { count, sequence } of stamp.runs) {
-    for (let offset = 0; offset < count; offset++) {
-      if (results[position++] === undefined) runs.push({ sequence: sequence + offset, count: 1 })
+  for (const run of stamp.runs) {
+    for (let sequence = run.sequence; sequence < run.sequence + run.count; sequence++) {
+      if (results[position++] !== undefined) continue
+      const last = runs.at(-1)
+      if (last !== undefined && last.sequence + last.count === sequence) last.count++
+      else runs.push({ sequence, count: 1 })
     }
   }
   return { ...stamp, runs }

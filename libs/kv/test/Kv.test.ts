@@ -94,7 +94,7 @@ describe("Kv", () => {
       yield* kv.write([put("a", "1"), put("b", "1"), put("c", "1"), put("d", "1")], { timeoutMillis, session })
       yield* kv.write([put("a", "1"), put("", "1"), put("c", "1"), put("d", "1")], { timeoutMillis, session })
       yield* kv.write([put("a", "1")], { timeoutMillis })
-      const runs = [{ sequence: 3, count: 1 }, { sequence: 9, count: 1 }, { sequence: 10, count: 1 }]
+      const runs = [{ sequence: 3, count: 1 }, { sequence: 9, count: 2 }]
       assert.deepStrictEqual(asked.stamps, [session, { ...session, runs }, undefined])
     }))
 

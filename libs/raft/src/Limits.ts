@@ -25,6 +25,9 @@ export const sessionsBytesMax = 256 * 1024 * 1024
 /** A record of a session has answers for so many bytes; what a batch did beyond them goes into further records. A record is a row of a snapshot, and travels whole. */
 export const sessionRecordBytesMax = 1024 * 1024
 
+/** Small records of one session; when there are more, they are made into few. */
+export const sessionRecordsMax = 64
+
 /** Proposals that wait for an answer on one member, in groups and in payload bytes; more is refused as `Busy`. */
 export const proposalsMax = 100_000
 export const proposalBytesMax = 64 * 1024 * 1024

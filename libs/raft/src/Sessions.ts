@@ -204,24 +204,32 @@ export class Sessions {
     const isOpen = group !== undefined && group.firstIndex + Session.countOf(group.runs) > lastIndex + 1
     this.group = isOpen ? group : undefined
     for (const gone of evicted) touched.delete(gone)
-    const changesWith = (results: ReadonlyArray<Uint8Array>): ReadonlyArray<RecordChange> => {
-      const changes: Array<RecordChange> = []
-      for (const gone of evicted) changes.push(...deletions(gone))
-      const isOnly = touched.size === 1 && evicted.length === 0
-      for (const each of touched) {
-        this.store(each, isOnly ? segments : segments.filter(({ open: its }) => its === each), results, changes)
-      }
-      return changes
-    }
     return {
       commands,
       answered: answered ?? commands,
       refusals,
-      changes: changesWith,
+      changes: this.changesOf(touched, evicted, segments),
       answers: (results) =>
         sources === undefined
           ? results
           : sources.map((source) => typeof source === "number" ? results[source]! : source)
+    }
+  }
+
+  /** What has to be stored. It may be kept for long after the batch, so it holds none of the commands. */
+  private changesOf(
+    touched: ReadonlySet<Open>,
+    evicted: ReadonlyArray<Open>,
+    segments: ReadonlyArray<Segment>
+  ): Plan["changes"] {
+    return (results) => {
+      const changes: Array<RecordChange> = []
+      for (const gone of evicted) changes.push(...deletions(gone))
+      const isOnly = touched.size === 1 && evicted.length === 0
+      for (const open of touched) {
+        this.store(open, isOnly ? segments : segments.filter((segment) => segment.open === open), results, changes)
+      }
+      return changes
     }
   }
 
@@ -290,41 +298,49 @@ export class Sessions {
     changes: Array<RecordChange>
   ): void {
     this.prune(open)
-    const first = changes.length
-    let runs: Array<{ readonly sequence: number; count: number }> = []
-    let answers: Array<Uint8Array | undefined> = []
-    let bytes = 0
-    const close = () => {
-      changes.push(this.record(open, runs, answers))
-      runs = []
-      answers = []
-      bytes = 0
-    }
+    if (open.stored.length > Limits.sessionRecordsMax) this.merge(open, changes)
+    let draft = new Draft()
     for (const { count, position, sequence } of segments) {
       for (let at = 0; at < count; at++) {
         const result = results[position + at]!
         const isKept = result.length <= Limits.sessionAnswerBytesMax &&
-          this.keptBytes + bytes + result.length <= Limits.sessionsBytesMax
+          this.keptBytes + draft.bytes + result.length <= Limits.sessionsBytesMax
         const answer = isKept ? result : undefined
-        const cost = answerOverheadBytes + (answer?.length ?? 0)
-        if (bytes > 0 && bytes + cost > Limits.sessionRecordBytesMax) close()
-        const run = runs.at(-1)
-        if (run !== undefined && run.sequence + run.count === sequence + at) run.count++
-        else runs.push({ sequence: sequence + at, count: 1 })
-        answers.push(answer)
-        bytes += cost
+        if (draft.add(sequence + at, answer)) continue
+        changes.push(this.record(open, draft))
+        draft = new Draft()
+        draft.add(sequence + at, answer)
       }
     }
-    if (changes.length === first || answers.length > 0) close()
+    changes.push(this.record(open, draft))
     for (const slot of open.dead) changes.push(deletion(open, slot))
     if (open.dead.length > 0) open.dead = []
   }
 
-  private record(
-    open: Open,
-    runs: ReadonlyArray<Session.Run>,
-    answers: ReadonlyArray<Uint8Array | undefined>
-  ): RecordChange {
+  /** Makes few records of many small ones, which a client leaves behind that goes on without the answer to an early command. */
+  private merge(open: Open, changes: Array<RecordChange>): void {
+    const isSmall = ({ bytes }: SessionRecord): boolean => bytes <= Limits.sessionRecordBytesMax / 2
+    const small = open.stored.filter(isSmall)
+    if (small.length <= Limits.sessionRecordsMax) return
+    open.stored = open.stored.filter((stored) => !isSmall(stored))
+    for (const stored of small) this.drop(open, stored)
+    let draft = new Draft()
+    for (const stored of small) {
+      let position = 0
+      for (const { count, sequence } of stored.runs) {
+        for (let next = sequence; next < sequence + count; next++) {
+          const answer = stored.answerAt(position++)
+          if (next < open.lowestUnanswered || draft.add(next, answer)) continue
+          changes.push(this.record(open, draft))
+          draft = new Draft()
+          draft.add(next, answer)
+        }
+      }
+    }
+    changes.push(this.record(open, draft))
+  }
+
+  private record(open: Open, { answers, runs }: Draft): RecordChange {
     const slot = freeSlot(open)
     const dead = open.dead.indexOf(slot)
     if (dead >= 0) open.dead.splice(dead, 1)
@@ -347,12 +363,33 @@ export class Sessions {
     const needed: Array<SessionRecord> = []
     for (const stored of open.stored) {
       if (stored.end > open.lowestUnanswered) needed.push(stored)
-      else {
-        this.keptBytes -= stored.bytes
-        open.dead.push(stored.slot)
-      }
+      else this.drop(open, stored)
     }
     open.stored = needed
+  }
+
+  private drop(open: Open, { bytes, slot }: SessionRecord): void {
+    this.keptBytes -= bytes
+    open.dead.push(slot)
+  }
+}
+
+/** What is going to be a record. */
+class Draft {
+  readonly runs: Array<{ readonly sequence: number; count: number }> = []
+  readonly answers: Array<Uint8Array | undefined> = []
+  bytes = 0
+
+  /** Takes the answer to a command in; false if there is no room for it. */
+  add(sequence: number, answer: Uint8Array | undefined): boolean {
+    const bytes = answerOverheadBytes + (answer?.length ?? 0)
+    if (this.bytes > 0 && this.bytes + bytes > Limits.sessionRecordBytesMax) return false
+    const run = this.runs.at(-1)
+    if (run !== undefined && run.sequence + run.count === sequence) run.count++
+    else this.runs.push({ sequence, count: 1 })
+    this.answers.push(answer)
+    this.bytes += bytes
+    return true
   }
 }
 

@@ -140,12 +140,19 @@ export const planted: ReadonlyArray<Planted> = [
     name: "two writes for term and vote",
     breaks: [...votes, "term and vote survive a restart"],
     file: "libs/raft/src/LogWriter.ts",
-    find: "Effect.map(logStore.write(writes), () => mailbox.complete({ _tag: \"Written\", number }))",
-    replace: "Effect.andThen(\n" +
-      "        Effect.map(logStore.write(writes.map((write) => write._tag === \"HardState\" ?\n" +
-      "          { _tag: \"HardState\", hardState: { term: write.hardState.term, vote: \"\" } } as const : write)),\n" +
-      "          () => mailbox.complete({ _tag: \"Written\", number })),\n" +
-      "        logStore.write(writes.filter(({ _tag }) => _tag === \"HardState\")))"
+    find: "let ordered = 0\n",
+    replace: "let ordered = 0\n  let term = 0\n",
+    and: [{
+      file: "libs/raft/src/LogWriter.ts",
+      find: "Effect.map(logStore.write(writes), () => mailbox",
+      replace: "Effect.map(\n        Effect.andThen(\n" +
+        "          Effect.forEach(writes, (write) => {\n" +
+        "            if (write._tag !== \"HardState\") return Effect.void\n" +
+        "            const former = term === 0 ? write.hardState.term : term\n" +
+        "            term = write.hardState.term\n" +
+        "            return logStore.write([{ _tag: \"HardState\", hardState: { term: former, vote: write.hardState.vote } }])\n" +
+        "          }),\n          logStore.write(writes)\n        ), () => mailbox"
+    }]
   },
   {
     name: "vote for whoever asks, however short its log",
@@ -193,8 +200,9 @@ export const planted: ReadonlyArray<Planted> = [
     name: "ignore stickiness (with leases on)",
     breaks: leases,
     file: `${core}/Election.ts`,
-    find: "if (!message.transfer && (hearsLeader(core) || Lease.isBound(core))) return",
-    replace: ""
+    find: "(hearsLeader(core) || Lease.isBound(core))",
+    replace: "Lease.isBound(core)",
+    and: [{ file: `${core}/Lease.ts`, find: "Math.max(core.contactAt, core.startedAt)", replace: "core.startedAt" }]
   },
   {
     name: "a lease from when the answer came",
@@ -250,8 +258,11 @@ export const planted: ReadonlyArray<Planted> = [
     breaks: [...logs, ...elections, answers, stops],
     file: `${core}/Quorum.ts`,
     find: ": Math.min(majorityValue(configuration.voters, valueOf), majorityValue(configuration.outgoing, valueOf))",
-    replace:
-      ": configuration.members.map(({ id }) => valueOf(id)).sort((a, b) => b - a)[majority(configuration.voters.length) - 1]!"
+    replace: ": Math.min(\n" +
+      "      configuration.members.map(({ id }) => id)\n" +
+      "        .filter((id) => configuration.voters.includes(id) || !configuration.outgoing.includes(id)).map(valueOf)\n" +
+      "        .sort((a, b) => b - a)[majority(configuration.voters.length) - 1]!,\n" +
+      "      majorityValue(configuration.outgoing, valueOf)\n    )"
   },
   {
     name: "let a witness stand for election",

@@ -94,6 +94,8 @@ export const settle = (core: Core): void => {
   let next = core.configuration
   for (const member of core.configuration.members) {
     if (!member.autoPromote || !isReady(core, member.id)) continue
+    // One before it may have been meant for its place.
+    if (Configuration.find(next, member.id) === undefined) continue
     const larger = promoted(next, member.id)
     if (Configuration.hasFullVoter(larger)) next = larger
   }

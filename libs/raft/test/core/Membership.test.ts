@@ -192,6 +192,19 @@ describe("membership", () => {
     assert.deepStrictEqual([voters(script, 1), outgoing(script, 1)], [[1, 4, 5], [1, 2, 3]])
   })
 
+  it("a learner meant for the place of another that is ready with it: that one goes, and nobody stops", () => {
+    const script = new Script({
+      voters: [1, 2, 3],
+      learners: [{ ...memberOf(4, true), replaces: idOf(5) }, memberOf(5, true)]
+    })
+    script.electSilently(1)
+    script.node(1).sync(script.now)
+    const accepted = { _tag: "AppendReply", term: 2, success: true, index: 2, hintIndex: 0, hintTerm: 0 } as const
+    script.step(1, ...[4, 5, 2].map((number) => ({ _tag: "Message", from: idOf(number), message: accepted }) as const))
+    assert.deepStrictEqual(voters(script, 1), [1, 2, 3, 4])
+    assert.isUndefined(script.core(1).configuration.members.find(({ id }) => id === idOf(5)))
+  })
+
   it("whoever has no id that can be written down does not join", () => {
     const script = three()
     script.elect(1)
