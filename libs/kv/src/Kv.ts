@@ -274,8 +274,9 @@ const stampOf = (
   const runs: Array<{ readonly sequence: number; count: number }> = []
   let position = 0
   for (const run of stamp.runs) {
-    for (let sequence = run.sequence; sequence < run.sequence + run.count; sequence++) {
+    for (let offset = 0; offset < run.count; offset++) {
       if (results[position++] !== undefined) continue
+      const sequence = run.sequence + offset
       const last = runs.at(-1)
       if (last !== undefined && last.sequence + last.count === sequence) last.count++
       else runs.push({ sequence, count: 1 })

@@ -96,6 +96,9 @@ describe("Kv", () => {
       yield* kv.write([put("a", "1")], { timeoutMillis })
       const runs = [{ sequence: 3, count: 1 }, { sequence: 9, count: 2 }]
       assert.deepStrictEqual(asked.stamps, [session, { ...session, runs }, undefined])
+      const last = { ...session, runs: [{ sequence: Number.MAX_SAFE_INTEGER, count: 4 }] }
+      yield* kv.write([put("a", "1"), put("", "1"), put("c", "1"), put("d", "1")], { timeoutMillis, session: last })
+      assert.strictEqual(asked.stamps.length, 4, "numbers that cannot be told apart are for raft to refuse")
     }))
 
   it.effect("says of one operation of a session that it has no answer any more, and answers the others", () =>

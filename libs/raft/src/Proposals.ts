@@ -69,8 +69,8 @@ export class Proposals {
   private parked: Array<Group> = []
   /** In this member's log, by position. */
   private appended: Array<Group> = []
-  /** Were in this member's log, and another leader's entries took their place or a part of it. */
   private readonly groupsMax: number
+  /** Were in this member's log, and another leader's entries took their place or a part of it. */
   private displaced: Array<Group> = []
 
   /** `firstId` must differ from run to run: a peer may still answer what a former run of this member asked. */

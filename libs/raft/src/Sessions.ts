@@ -10,7 +10,7 @@
 import * as Codec from "./codec/SessionCodec.ts"
 import type { LogIndex, Term } from "./core/Entry.ts"
 import { EntryKind } from "./core/Entry.ts"
-import { InvariantViolation } from "./core/Invariant.ts"
+import { invariant, InvariantViolation } from "./core/Invariant.ts"
 import { make as makeEntry } from "./Entry.ts"
 import type { Entry } from "./Entry.ts"
 import * as Limits from "./Limits.ts"
@@ -61,9 +61,8 @@ interface Open {
   readonly keys: Array<Uint8Array>
 }
 
-/** Commands of the batch that take effect: `count` of them from `position` on. */
+/** Commands of a session that take effect in the batch: `count` of them from `position` on. */
 interface Segment {
-  readonly open: Open
   readonly sequence: number
   readonly position: number
   count: number
@@ -75,9 +74,6 @@ type Source = number | Uint8Array
 const none: ReadonlyArray<never> = []
 const noRefusals: ReadonlyMap<LogIndex, Refusal> = new Map()
 const empty = new Uint8Array(0)
-
-/** What an answer takes in a record besides its bytes: its length, and a run of its own at worst. */
-const answerOverheadBytes = 16
 
 export class Sessions {
   /** By last use, the one that goes first in front. */
@@ -127,15 +123,14 @@ export class Sessions {
   private planStamped(entries: ReadonlyArray<Entry>): Plan {
     const commands: Array<Entry> = []
     const refusals = new Map<LogIndex, Refusal>()
-    const segments: Array<Segment> = []
-    const touched = new Set<Open>()
+    const touched = new Map<Open, Array<Segment>>()
     const evicted: Array<Open> = []
     // Only once something is not answered by its own result, which is rare.
     let answered: Array<Entry> | undefined
     let sources: Array<Source> | undefined
     let group = this.group
     let open = group === undefined ? undefined : this.open.get(nameOf(group.session))
-    if (open !== undefined) touched.add(open)
+    let segments = open === undefined ? [] : segmentsOf(touched, open)
 
     const execute = (entry: Entry): void => {
       answered?.push(entry)
@@ -153,10 +148,10 @@ export class Sessions {
       if (verdict === "New") {
         const last = segments.at(-1)
         if (
-          last !== undefined && last.open === open && last.sequence + last.count === sequence &&
+          last !== undefined && last.sequence + last.count === sequence &&
           last.position + last.count === commands.length
         ) last.count++
-        else segments.push({ open: open!, sequence, position: commands.length, count: 1 })
+        else segments.push({ sequence, position: commands.length, count: 1 })
         open!.next = Math.max(open!.next, sequence + 1)
         execute(entry)
       } else if (typeof verdict === "string") {
@@ -181,7 +176,7 @@ export class Sessions {
           const { command, stamp } = firstOf(entry)
           group = { session: stamp.session, firstIndex: entry.index, term: entry.term, runs: stamp.runs }
           open = this.use(stamp, entry.index)
-          if (open !== undefined) touched.add(open)
+          if (open !== undefined) segments = segmentsOf(touched, open)
           take(makeEntry(entry.index, entry.term, entry.kind, command), Session.sequenceAt(stamp.runs, 0))
           break
         }
@@ -189,7 +184,7 @@ export class Sessions {
           const fresh = opened({ index: entry.index, term: entry.term })
           this.open.set(nameOf(fresh.id), fresh)
           this.latest = fresh
-          touched.add(fresh)
+          segmentsOf(touched, fresh)
           evicted.push(...this.evict())
           answer(entry, Codec.encodeId(fresh.id))
           break
@@ -208,7 +203,7 @@ export class Sessions {
       commands,
       answered: answered ?? commands,
       refusals,
-      changes: this.changesOf(touched, evicted, segments),
+      changes: this.changesOf(touched, evicted),
       answers: (results) =>
         sources === undefined
           ? results
@@ -218,29 +213,25 @@ export class Sessions {
 
   /** What has to be stored. It may be kept for long after the batch, so it holds none of the commands. */
   private changesOf(
-    touched: ReadonlySet<Open>,
-    evicted: ReadonlyArray<Open>,
-    segments: ReadonlyArray<Segment>
+    touched: ReadonlyMap<Open, ReadonlyArray<Segment>>,
+    evicted: ReadonlyArray<Open>
   ): Plan["changes"] {
     return (results) => {
       const changes: Array<RecordChange> = []
       for (const gone of evicted) changes.push(...deletions(gone))
-      const isOnly = touched.size === 1 && evicted.length === 0
-      for (const open of touched) {
-        this.store(open, isOnly ? segments : segments.filter((segment) => segment.open === open), results, changes)
-      }
+      for (const [open, segments] of touched) this.store(open, segments, results, changes)
       return changes
     }
   }
 
-  /** Whether the command takes effect now; or where its answer is; or why there is none. */
+  /** Whether the command takes effect now; or where its answer is; or why there is none. `segments` are those of the session. */
   private judge(open: Open, sequence: number, segments: ReadonlyArray<Segment>): "New" | Refusal | Source {
     if (sequence < open.lowestUnanswered) return "Answered"
     if (sequence >= open.lowestUnanswered + Limits.sessionWindowMax) return "Window"
     if (sequence >= open.next) return "New"
     for (const segment of segments) {
       const position = sequence - segment.sequence
-      if (segment.open === open && position >= 0 && position < segment.count) return segment.position + position
+      if (position >= 0 && position < segment.count) return segment.position + position
     }
     for (const stored of open.stored) {
       let before = 0
@@ -317,36 +308,28 @@ export class Sessions {
     if (open.dead.length > 0) open.dead = []
   }
 
-  /** Makes few records of many small ones, which a client leaves behind that goes on without the answer to an early command. */
+  /** Makes one record of many small ones, which a client leaves behind that goes on without the answer to an early command. */
   private merge(open: Open, changes: Array<RecordChange>): void {
-    const isSmall = ({ bytes }: SessionRecord): boolean => bytes <= Limits.sessionRecordBytesMax / 2
-    const small = open.stored.filter(isSmall)
+    const small = open.stored.filter(({ bytes }) => bytes <= Limits.sessionRecordBytesMax / 2)
     if (small.length <= Limits.sessionRecordsMax) return
-    open.stored = open.stored.filter((stored) => !isSmall(stored))
-    for (const stored of small) this.drop(open, stored)
-    let draft = new Draft()
+    const draft = new Draft()
+    const merged = new Set<SessionRecord>()
     for (const stored of small) {
-      let position = 0
-      for (const { count, sequence } of stored.runs) {
-        for (let next = sequence; next < sequence + count; next++) {
-          const answer = stored.answerAt(position++)
-          if (next < open.lowestUnanswered || draft.add(next, answer)) continue
-          changes.push(this.record(open, draft))
-          draft = new Draft()
-          draft.add(next, answer)
-        }
-      }
+      if (!draft.addAll(stored, open.lowestUnanswered)) break
+      merged.add(stored)
+      this.drop(open, stored)
     }
+    open.stored = open.stored.filter((stored) => !merged.has(stored))
     changes.push(this.record(open, draft))
   }
 
-  private record(open: Open, { answers, runs }: Draft): RecordChange {
+  private record(open: Open, { answers, bytes, runs }: Draft): RecordChange {
     const slot = freeSlot(open)
     const dead = open.dead.indexOf(slot)
     if (dead >= 0) open.dead.splice(dead, 1)
     const { lowestUnanswered, usedIndex } = open
     const encode = () => Codec.encodeRecord({ usedIndex, lowestUnanswered, runs }, answers)
-    const stored = new SessionRecord(keyOf(open, slot), slot, runs, Codec.recordBytes(runs, answers), encode)
+    const stored = new SessionRecord(keyOf(open, slot), slot, runs, bytes, encode)
     this.keep(open, stored)
     return stored
   }
@@ -374,21 +357,39 @@ export class Sessions {
   }
 }
 
+const emptyBytes = Codec.recordBytes([], [])
+
 /** What is going to be a record. */
 class Draft {
   readonly runs: Array<{ readonly sequence: number; count: number }> = []
   readonly answers: Array<Uint8Array | undefined> = []
-  bytes = 0
+  /** Of the record as it is now. */
+  bytes = emptyBytes
 
   /** Takes the answer to a command in; false if there is no room for it. */
   add(sequence: number, answer: Uint8Array | undefined): boolean {
-    const bytes = answerOverheadBytes + (answer?.length ?? 0)
-    if (this.bytes > 0 && this.bytes + bytes > Limits.sessionRecordBytesMax) return false
     const run = this.runs.at(-1)
-    if (run !== undefined && run.sequence + run.count === sequence) run.count++
+    const goesOn = run !== undefined && run.sequence + run.count === sequence
+    const bytes = this.bytes + Codec.answerBytes(answer) + (goesOn ? 0 : Codec.runBytes)
+    if (this.answers.length > 0 && bytes > Limits.sessionRecordBytesMax) return false
+    if (goesOn) run.count++
     else this.runs.push({ sequence, count: 1 })
     this.answers.push(answer)
-    this.bytes += bytes
+    this.bytes = bytes
+    return true
+  }
+
+  /** Takes a whole record in, but for what is answered; false if there is no room for it. */
+  addAll(stored: SessionRecord, lowestUnanswered: number): boolean {
+    if (this.bytes + stored.bytes > Limits.sessionRecordBytesMax) return false
+    let position = 0
+    for (const { count, sequence } of stored.runs) {
+      for (let offset = 0; offset < count; offset++) {
+        const answer = stored.answerAt(position++)
+        const isDone = sequence + offset < lowestUnanswered || this.add(sequence + offset, answer)
+        invariant(isDone, "a record of a session is larger than it was said to be")
+      }
+    }
     return true
   }
 }
@@ -444,6 +445,12 @@ const freeSlot = ({ stored }: Open): number => {
   let slot = 0
   while (taken.has(slot)) slot++
   return slot
+}
+
+const segmentsOf = (touched: Map<Open, Array<Segment>>, open: Open): Array<Segment> => {
+  let segments = touched.get(open)
+  if (segments === undefined) touched.set(open, segments = [])
+  return segments
 }
 
 const deletions = (open: Open): ReadonlyArray<RecordChange> =>

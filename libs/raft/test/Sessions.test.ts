@@ -209,6 +209,19 @@ describe("sessions", () => {
     assert.isBelow(machine.kept.reduce((bytes, [, value]) => bytes + value.length, 0), 500 * 20)
   })
 
+  it("sessions that come by turns in one batch are told apart, and what a batch repeats of each is carried out once", () => {
+    const machine = new Machine()
+    const [one, other] = [machine.open(), machine.open()]
+    const turn = (sequence: number) =>
+      [one, other, one].flatMap((session) =>
+        machine.group(session, [{ sequence, count: 2 }], `a${sequence} b${sequence}`)
+      )
+    assert.deepStrictEqual(machine.apply(...turn(1), ...turn(3)), [..."123412", ..."567856"])
+    machine.restart()
+    assert.deepStrictEqual(machine.apply(...turn(3), ...turn(1)), [..."567856", ..."123412"])
+    assert.strictEqual(machine.carriedOut.length, 8)
+  })
+
   it("records that are made into few have whole answers, and none is too large for a snapshot's chunk", () => {
     const sessions = new Sessions([], undefined)
     const machine = new Machine()

@@ -18,6 +18,8 @@ const isPart = (text: string): text is Options.Part => Options.parts.some((part)
 const replayOf = (seed: number, without: ReadonlyArray<Options.Part>): string =>
   `npm run sim -- --seed ${seed}${without.length === 0 ? "" : ` --without ${without.join(",")}`}`
 
+const seedsDefault = 200
+
 /** A planted bug has to be found within so many seeds. */
 const plantedSeedsMax = 500
 
@@ -86,19 +88,27 @@ const many = Effect.fnUntraced(function*(request: Pool.Request) {
   if (summary.failures.length > 0 || summary.gaveUpTooOften) yield* fail
 })
 
-/** Each bug, how many seeds it takes to find it, and the rule that finds it. */
+/** Each bug, how many seeds it takes to find it, and the rule that finds it. As many bugs at once as there are workers, so that the seeds of each come in order. */
 const plantedBugs = Effect.fnUntraced(function*(request: Pool.Request, only: string) {
-  let missed = 0
-  for (const bug of planted.filter(({ name }) => name.includes(only))) {
-    const result = yield* Effect.scoped(
-      Effect.flatMap(Copy.worker(bug), (worker) => Search.search(bug, { ...request, worker }))
-    )
-    if (Option.isNone(result.found)) missed++
-    for (const { failure, seed } of result.others) {
-      yield* Console.error(`"${bug.name}": seed ${seed} fails, and not as it should: ${failure.slice(0, 600)}`)
-    }
-    yield* Console.log(Search.row(bug.name, result, request))
+  const bugs = planted.filter(({ name }) => name.includes(only))
+  if (bugs.length === 0) {
+    yield* Console.error(`no planted bug has "${only}" in its name:\n  ${planted.map(({ name }) => name).join("\n  ")}`)
+    return yield* fail
   }
+  let missed = 0
+  yield* Stream.fromIterable(bugs).pipe(
+    Stream.mapEffect((bug) =>
+      Effect.scoped(
+        Effect.flatMap(Copy.worker(bug), (worker) => Search.search(bug, { ...request, workers: 1, worker }))
+      ).pipe(Effect.map((result) => ({ bug, result }))), { concurrency: request.workers }),
+    Stream.runForEach(Effect.fnUntraced(function*({ bug, result }) {
+      if (Option.isNone(result.found)) missed++
+      for (const { failure, seed } of result.others) {
+        yield* Console.error(`"${bug.name}": seed ${seed} fails, and not as it should: ${failure.slice(0, 600)}`)
+      }
+      yield* Console.log(Search.row(bug.name, result, request))
+    }))
+  )
   if (missed > 0) yield* fail
 })
 
@@ -109,9 +119,9 @@ const sim = Command.make(
   "sim",
   {
     seeds: positive(
-      Flag.Int("seeds").pipe(Flag.withDescription("How many seeds to run"), Flag.withDefault(200)),
+      Flag.Int("seeds").pipe(Flag.withDescription(`How many seeds to run (default: ${seedsDefault})`)),
       "seeds"
-    ),
+    ).pipe(Flag.optional),
     from: Flag.Int("from").pipe(Flag.withDescription("The first of them"), Flag.withDefault(1)),
     seed: Flag.Int("seed").pipe(Flag.withDescription("Run one seed, with a line per event"), Flag.optional),
     shrink: Flag.Boolean("shrink").pipe(
@@ -151,10 +161,27 @@ const sim = Command.make(
       yield* Console.error("--shrink needs a seed that fails: --seed N --shrink")
       return yield* fail
     }
+    if (options.only !== "" && !options.planted) {
+      yield* Console.error("--only chooses among the planted bugs: --planted --only TEXT")
+      return yield* fail
+    }
     if (options.planted) {
+      if (Option.isSome(seeds) || Option.isSome(seed)) {
+        yield* Console.error(
+          `--planted takes up to ${plantedSeedsMax} seeds for each bug, and needs no --seeds or --seed`
+        )
+        return yield* fail
+      }
       return yield* plantedBugs({ from, count: plantedSeedsMax, without, workers }, options.only)
     }
-    if (Option.isNone(seed)) return yield* many({ from, count: seeds, without, workers })
+    if (Option.isNone(seed)) {
+      return yield* many({
+        from,
+        count: Option.getOrElse(seeds, () => seedsDefault),
+        without,
+        workers
+      })
+    }
     return yield* options.shrink ? shrink(seed.value, without) : one(seed.value, without)
   })
 ).pipe(

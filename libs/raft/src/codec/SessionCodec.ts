@@ -11,7 +11,8 @@ import { Malformed, Reader, Writer } from "./Bytes.ts"
 
 const version = 1
 const stampHeadBytes = 28
-const runBytes = 12
+/** What a run takes. */
+export const runBytes = 12
 const notKept = 0xffff_ffff
 
 export const stampBytes = (stamp: Session.Stamp): number => stampHeadBytes + stamp.runs.length * runBytes
@@ -86,13 +87,16 @@ export interface Record {
   readonly runs: ReadonlyArray<Session.Run>
 }
 
+/** What an answer takes in a record. */
+export const answerBytes = (answer: Uint8Array | undefined): number => 4 + (answer?.length ?? 0)
+
 /** Length of a record. */
 export const recordBytes = (
   runs: ReadonlyArray<Session.Run>,
   answers: ReadonlyArray<Uint8Array | undefined>
 ): number => {
   let bytes = 17 + 4 + runs.length * runBytes
-  for (let i = 0; i < answers.length; i++) bytes += 4 + (answers[i]?.length ?? 0)
+  for (let i = 0; i < answers.length; i++) bytes += answerBytes(answers[i])
   return bytes
 }
 
