@@ -24,5 +24,5 @@ export const advice = (text) => {
     return `RocksDB needs the system library ${missing}, which this machine lacks (${how}); then run the command again`
   }
   const reason = text.split("\n").find((line) => /Error/.test(line))?.trim() ?? "no reason given"
-  return `RocksDB does not load on this machine (${reason}): supported are Linux with glibc 2.34 or newer, macOS and Windows, on x64 or arm64`
+  return `RocksDB does not load on this machine (${reason}): supported are Linux with glibc 2.34 or newer and macOS, on x64 or arm64`
 }
