@@ -43,12 +43,24 @@ export const countOf = (runs: ReadonlyArray<Run>): number => {
   return count
 }
 
-/** The sequence number of the command at `position`. */
-export const sequenceAt = (runs: ReadonlyArray<Run>, position: number): number => {
-  let left = position
-  for (const run of runs) {
-    if (left < run.count) return run.sequence + left
-    left -= run.count
+/** The sequence numbers of a group's commands, asked for at positions that only grow: it may have as many runs as commands. */
+export class Numbers {
+  private readonly runs: ReadonlyArray<Run>
+  private run = 0
+  /** Where the commands of that run begin. */
+  private start = 0
+
+  constructor(runs: ReadonlyArray<Run>) {
+    this.runs = runs
   }
-  return -1
+
+  /** -1 behind the last one. */
+  at(position: number): number {
+    for (; this.run < this.runs.length; this.run++) {
+      const { count, sequence } = this.runs[this.run]!
+      if (position < this.start + count) return sequence + (position - this.start)
+      this.start += count
+    }
+    return -1
+  }
 }

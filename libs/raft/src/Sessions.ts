@@ -130,6 +130,7 @@ export class Sessions {
     let sources: Array<Source> | undefined
     let group = this.group
     let open = group === undefined ? undefined : this.open.get(nameOf(group.session))
+    let numbers = new Session.Numbers(group?.runs ?? none)
     let segments = open === undefined ? [] : segmentsOf(touched, open)
 
     const execute = (entry: Entry): void => {
@@ -167,7 +168,7 @@ export class Sessions {
           break
         case EntryKind.Command: {
           const position = group === undefined || group.term !== entry.term ? -1 : entry.index - group.firstIndex
-          const sequence = position < 0 ? -1 : Session.sequenceAt(group!.runs, position)
+          const sequence = position < 0 ? -1 : numbers.at(position)
           if (sequence >= 0) take(entry, sequence)
           else execute(entry)
           break
@@ -175,9 +176,10 @@ export class Sessions {
         case EntryKind.SessionCommand: {
           const { command, stamp } = firstOf(entry)
           group = { session: stamp.session, firstIndex: entry.index, term: entry.term, runs: stamp.runs }
+          numbers = new Session.Numbers(stamp.runs)
           open = this.use(stamp, entry.index)
           if (open !== undefined) segments = segmentsOf(touched, open)
-          take(makeEntry(entry.index, entry.term, entry.kind, command), Session.sequenceAt(stamp.runs, 0))
+          take(makeEntry(entry.index, entry.term, entry.kind, command), numbers.at(0))
           break
         }
         case EntryKind.SessionOpen: {
