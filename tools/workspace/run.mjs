@@ -16,12 +16,12 @@ export const run = (command, args, { cwd, replace }) => {
     process.execve(executable, [executable, ...args], env)
   }
   return new Promise((resolve) => {
-    const child = spawn(executable, args, { cwd, env, stdio: "inherit", shell: process.platform === "win32" })
     // A terminal sends Ctrl-C to the whole foreground group: the child has it already.
     const forward = (signal) => {
       if (signal !== "SIGINT" || process.stdin.isTTY !== true) child.kill(signal)
     }
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, forward)
+    const child = spawn(executable, args, { cwd, env, stdio: "inherit", shell: process.platform === "win32" })
     child.on("error", (error) => {
       console.error(`${executable}: ${error.message}`)
       resolve(1)

@@ -32,11 +32,11 @@ const args = [main, ...process.argv.slice(2)]
 
 if (typeof process.execve === "function" && process.platform !== "win32") process.execve(node, [node, ...args], env)
 
-const child = spawn(node, args, { env, stdio: "inherit" })
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"]) {
   // A terminal sends Ctrl-C to the whole foreground group: the child has it already.
   process.on(signal, () => (signal === "SIGINT" && process.stdin.isTTY === true ? undefined : child.kill(signal)))
 }
+const child = spawn(node, args, { env, stdio: "inherit" })
 child.on("error", (error) => {
   console.error(`${node}: ${error.message}`)
   process.exit(1)

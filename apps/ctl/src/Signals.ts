@@ -7,12 +7,8 @@ import { ExitCode } from "./ExitCode.ts"
  * change that was under way took effect is not known.
  */
 export const runMain = (program: Effect.Effect<number, { readonly message: string }>): void => {
-  const fiber = Effect.runFork(program)
   let code: number | undefined
-  fiber.addObserver((exit) => {
-    if (code === undefined && Exit.isFailure(exit)) process.stderr.write(`dkvctl: ${messageOf(exit)}\n`)
-    process.exit(code ?? (Exit.isSuccess(exit) ? exit.value : ExitCode.failed))
-  })
+  // Before the program starts: whoever sees its first act may send a signal at once.
   for (const [signal, number] of [["SIGINT", 2], ["SIGTERM", 15]] as const) {
     process.on(signal, () => {
       if (code !== undefined) process.exit(code)
@@ -20,6 +16,11 @@ export const runMain = (program: Effect.Effect<number, { readonly message: strin
       Effect.runFork(Fiber.interrupt(fiber))
     })
   }
+  const fiber = Effect.runFork(program)
+  fiber.addObserver((exit) => {
+    if (code === undefined && Exit.isFailure(exit)) process.stderr.write(`dkvctl: ${messageOf(exit)}\n`)
+    process.exit(code ?? (Exit.isSuccess(exit) ? exit.value : ExitCode.failed))
+  })
 }
 
 const messageOf = (exit: Exit.Failure<number, { readonly message: string }>): string => {

@@ -10,12 +10,7 @@ const signalNumbers = { SIGINT: 2, SIGTERM: 15 } as const
  */
 export const runMain = (program: Effect.Effect<number>, service: boolean): void => {
   let stopping: number | undefined
-  const fiber = Effect.runFork(program)
-  fiber.addObserver((exit) => {
-    if (Exit.isSuccess(exit)) process.exit(exit.value)
-    if (stopping === undefined || !Exit.hasInterrupts(exit)) process.exit(1)
-    process.exit(service ? 0 : 128 + stopping)
-  })
+  // Before the program starts: whoever sees its first act may send a signal at once.
   for (const [signal, number] of Object.entries(signalNumbers)) {
     process.on(signal, () => {
       if (stopping !== undefined) process.exit(128 + number)
@@ -27,4 +22,10 @@ export const runMain = (program: Effect.Effect<number>, service: boolean): void 
       Effect.runFork(Fiber.interrupt(fiber))
     })
   }
+  const fiber = Effect.runFork(program)
+  fiber.addObserver((exit) => {
+    if (Exit.isSuccess(exit)) process.exit(exit.value)
+    if (stopping === undefined || !Exit.hasInterrupts(exit)) process.exit(1)
+    process.exit(service ? 0 : 128 + stopping)
+  })
 }

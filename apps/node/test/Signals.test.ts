@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { fileURLToPath } from "node:url"
-import { logged, startProgram } from "./Process.ts"
+import { startProgram } from "./Process.ts"
 
 const signalled = fileURLToPath(new URL("signalled.ts", import.meta.url))
 
@@ -18,9 +18,7 @@ describe("signals", () => {
             ["task", "SIGINT", 130]
           ] as const
         ) {
-          const running = yield* startProgram(signalled, [kind])
-          yield* logged(running, /working/)
-          running.child.kill(signal)
+          const running = yield* startProgram(signalled, [kind, signal])
           assert.strictEqual(yield* running.ended, code, `${kind} after ${signal}`)
         }
       }),

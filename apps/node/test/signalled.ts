@@ -1,5 +1,10 @@
-/** A program that works until it is interrupted; with `service`, as one whose end that is. */
-import { Console, Effect } from "effect"
+/** A program whose first act is to send itself a signal, and which then works until it is interrupted; with `service`, as one whose end that is. */
+import { Effect } from "effect"
 import { runMain } from "../src/Signals.ts"
 
-runMain(Effect.andThen(Console.error("working"), Effect.as(Effect.sleep("1 hour"), 0)), process.argv[2] === "service")
+const [kind, signal = ""] = process.argv.slice(2)
+
+runMain(
+  Effect.andThen(Effect.sync(() => process.kill(process.pid, signal)), Effect.as(Effect.sleep("1 hour"), 0)),
+  kind === "service"
+)
